@@ -1,0 +1,618 @@
+#!/bin/sh
+# Puts one-xcp into OpenNebula's remotes on the front-end, and takes it back. See docs/install.md.
+set -fu
+umask 022
+unset CDPATH
+LC_ALL=C
+export LC_ALL
+
+usage() {
+    cat <<'TEXT'
+Usage: install.sh [--binary FILE] [--remotes DIR] [--configure] [--etc DIR] [--frontend] [--dry-run]
+       install.sh --uninstall [--remotes DIR] [--configure] [--etc DIR] [--dry-run]
+
+Installs OpenNebula's drivers for XCP-ng and XenServer into the remotes of this front-end.
+
+  --binary FILE  the program (default: target/release/one-xcp or one-xcp beside install.sh)
+  --remotes DIR  default: $ONE_LOCATION/var/remotes, or /var/lib/one/remotes
+  --configure    add the drivers to oned.conf and monitord.conf instead of printing what to add
+  --etc DIR      where these are (default: $ONE_LOCATION/etc, or /etc/one)
+  --frontend     drivers that run on the front-end and reach the hosts with xe -s (also: --local)
+  --uninstall    remove what install.sh put there; with --configure, from the two files as well
+  --dry-run      print each change, make none
+TEXT
+}
+
+fail() {
+    printf 'install.sh: %s\n' "$(printf '%s' "$*" | tr '\n' ' ')" >&2
+    exit 1
+}
+
+refuse_usage() {
+    printf 'install.sh: %s\n' "$1" >&2
+    usage >&2
+    exit 2
+}
+
+# try DOING COMMAND…: the command; its failure becomes the one line the user sees.
+try() {
+    doing=$1
+    shift
+    said=$("$@" 2>&1) || fail "cannot $doing: $said"
+}
+
+note() { printf '%s\n' "$@"; }
+
+# will CHANGE: announces a change. False in a dry run, so that `will … && try …` is all a change needs.
+will() {
+    changes=$((changes + 1))
+    if [ "$dry_run" ]; then
+        note "would $*"
+        return 1
+    fi
+    note "$*"
+}
+
+exists() { [ -e "$1" ] || [ -L "$1" ]; }
+
+checksum() {
+    sum=$(sha256sum <"$1") || return 1
+    printf '%s\n' "${sum%% *}"
+}
+
+# Undoes what an interrupted or failed installation has begun. Everything is staged before the first file
+# of the installation is replaced; until then this leaves the tree as it was.
+clean_up() {
+    [ -z "$stage" ] || rm -rf -- "$stage"
+    [ -z "$half_written" ] || rm -f -- "$half_written"
+    for dir in $made_dirs; do
+        rmdir -- "$remotes/$dir" 2>/dev/null
+    done
+}
+
+# ---- what is installed, and what is there ----------------------------------------------------------
+
+program=vmm/xcp/one-xcp
+stub=vmm/xcp/one-xcp.sh
+rc=etc/vmm/xcp/xcprc
+manifest=vmm/xcp/.one-xcp-manifest
+# OpenNebula lists every one of these; one that is missing stops the monitoring of the host.
+im_dirs='im/xcp.d im/xcp-probes.d/host/beacon im/xcp-probes.d/host/system im/xcp-probes.d/host/monitor
+    im/xcp-probes.d/vm/status im/xcp-probes.d/vm/monitor im/xcp-probes.d/vm/snapshot
+    im/xcp-probes.d/vm/execution'
+nl='
+'
+
+# True for a path below remotes that needs no quoting and stays there.
+is_plain_path() {
+    case $1 in
+    *[!A-Za-z0-9._/-]* | *..* | *//* | */./* | */ | -*) return 1 ;;
+    esac
+    case ${1%%/*} in
+    vmm | im | tm | datastore | vnm | etc) ;;
+    *) return 1 ;;
+    esac
+}
+
+# The manifest has a line `KIND VALUE PATH` for each thing we put: `dir - …`, `link TARGET …`, and
+# `file SHA256 …` with the checksum of what we shipped.
+read_manifest() {
+    recorded=
+    [ -e "$remotes/$manifest" ] || return 0
+    recorded=$(cat -- "$remotes/$manifest") || fail "cannot read $remotes/$manifest"
+    while read -r kind value path; do
+        [ -z "$kind" ] || is_plain_path "$path" || fail "$remotes/$manifest is damaged: $kind $value $path"
+    done <<TEXT
+$recorded
+TEXT
+}
+
+# in_list LIST TEXT: whether a line of LIST ends in TEXT, or is it.
+in_list() {
+    case $1$nl in
+    *"$2$nl"*) return 0 ;;
+    *) return 1 ;;
+    esac
+}
+
+# is_ours KIND VALUE PATH: whether the thing there is still the one we put.
+is_ours() {
+    case $1 in
+    link) [ -L "$remotes/$3" ] && [ "$(readlink -- "$remotes/$3")" = "$2" ] ;;
+    file) [ -f "$remotes/$3" ] && [ ! -L "$remotes/$3" ] && [ "$(checksum "$remotes/$3")" = "$2" ] ;;
+    dir) [ -d "$remotes/$3" ] && [ ! -L "$remotes/$3" ] ;;
+    *) return 1 ;;
+    esac
+}
+
+# take_back LIST: removes what the manifest lines of LIST name, files first, then folders from the deepest.
+# What the administrator changed stays and is named.
+take_back() {
+    folders=
+    while read -r kind value path; do
+        case $kind in
+        '') ;;
+        dir) folders="$path $folders" ;;
+        *)
+            if is_ours "$kind" "$value" "$path"; then
+                will "remove $path" && try "remove $path" rm -f -- "$remotes/$path"
+            elif exists "$remotes/$path"; then
+                note "keep $path: it was changed since the installation"
+            fi
+            ;;
+        esac
+    done <<TEXT
+$1
+TEXT
+    if [ "$action" = uninstall ] && [ -e "$remotes/$manifest" ]; then
+        will "remove $manifest" && try "remove $manifest" rm -f -- "$remotes/$manifest"
+    fi
+    for dir in $folders; do
+        is_ours dir - "$dir" || continue
+        if [ "$dry_run" ]; then
+            note "would remove $dir, if it is empty then"
+        elif [ -n "$(ls -A -- "$remotes/$dir")" ]; then
+            note "keep $dir: it is not empty"
+        else
+            will "remove $dir" && try "remove $dir" rmdir -- "$remotes/$dir"
+        fi
+    done
+}
+
+# ---- install ---------------------------------------------------------------------------------------
+
+find_binary() {
+    if [ -z "$binary" ]; then
+        for binary in "$here/target/release/one-xcp" "$here/one-xcp" ''; do
+            [ ! -f "$binary" ] || break
+        done
+        [ "$binary" ] || fail "there is no one-xcp beside install.sh: build it (cargo build --release) or give --binary FILE"
+    fi
+    case $binary in
+    /*) ;;
+    *) binary=./$binary ;;
+    esac
+    [ -f "$binary" ] || fail "$binary is not a file"
+    [ -x "$binary" ] || fail "$binary is not executable"
+    version=$("$binary" --version 2>/dev/null </dev/null) || version=
+    case $version in
+    'one-xcp '[0-9]*) ;;
+    *) fail "$binary is not one-xcp, or does not run on this machine: it does not answer --version" ;;
+    esac
+    links=$("$binary" links 2>/dev/null </dev/null) || fail "$binary does not answer links"
+    [ "$links" ] || fail "$binary names no scripts"
+    for path in $links; do
+        is_plain_path "$path" || fail "$binary names a script that is no path below remotes: $path"
+    done
+}
+
+# add_dir DIR: into $dirs, after the folders it is in.
+add_dir() {
+    case " $dirs " in
+    *" $1 "*) return ;;
+    esac
+    case $1 in
+    */*) add_dir "${1%/*}" ;;
+    esac
+    dirs="$dirs $1"
+}
+
+# Sets $target, where the link of a script leads: up to remotes, and down to the stub.
+link_target() {
+    target=$stub
+    above=${1%/*}
+    while :; do
+        target=../$target
+        case $above in
+        */*) above=${above%/*} ;;
+        *) break ;;
+        esac
+    done
+    [ "${1%/*}" != vmm/xcp ] || target=${stub##*/}
+}
+
+# Refuses, before anything is changed, what would go wrong on the way.
+check_tree() {
+    for dir in $dirs; do
+        case $dir in
+        # Only read, by name: a link to elsewhere does no harm there.
+        etc | etc/*) ;;
+        *) [ ! -L "$remotes/$dir" ] || fail "$remotes/$dir is a link: OpenNebula copies no linked folders to its hosts; make it a folder" ;;
+        esac
+        if [ -d "$remotes/$dir" ]; then
+            [ -w "$remotes/$dir" ] || fail "cannot write to $remotes/$dir: run install.sh as root or oneadmin"
+        elif exists "$remotes/$dir"; then
+            fail "$remotes/$dir is not a folder"
+        fi
+    done
+    [ -w "$remotes" ] || fail "cannot write to $remotes: run install.sh as root or oneadmin"
+    foreign=
+    for path in $links; do
+        link_target "$path"
+        if exists "$remotes/$path" && ! is_ours link "$target" "$path" && ! in_list "$recorded" " $path"; then
+            foreign="$foreign $path"
+        fi
+    done
+    for path in "$program" "$stub" "$rc" "$rc.new" "$manifest"; do
+        [ ! -d "$remotes/$path" ] || foreign="$foreign $path"
+    done
+    [ -z "$foreign" ] || fail "in $remotes there are files of another driver, move them away first:$foreign"
+    ! exists "$stage_dir" || fail "another install.sh is at work, or one was killed: then remove $stage_dir"
+}
+
+# stage_file SOURCE PATH MODE: puts it on the list of what to place, under a number in the stage.
+stage_file() {
+    staged=$((staged + 1))
+    placing="$placing$staged $2$nl"
+    will "install $2" || return 0
+    try "copy $2" cp -- "$1" "$stage/$staged"
+    try "copy $2" chmod "$3" "$stage/$staged"
+}
+
+stage_link() {
+    staged=$((staged + 1))
+    placing="$placing$staged $1$nl"
+    will "link $1" || return 0
+    try "link $1" ln -s -- "$target" "$stage/$staged"
+}
+
+put() { new="$new$1 $2 $3$nl"; }
+
+plan_dirs() {
+    for dir in $dirs; do
+        if [ ! -d "$remotes/$dir" ]; then
+            missing_dirs="$missing_dirs $dir"
+            put dir - "$dir"
+        elif in_list "$nl$recorded" "${nl}dir - $dir"; then
+            put dir - "$dir"
+        fi
+    done
+}
+
+plan_program() {
+    for pair in "$program" "$stub"; do
+        source=$here/remotes/$pair
+        [ "$pair" = "$stub" ] || source=$binary
+        value=$(checksum "$source") || fail "cannot read $source"
+        put file "$value" "$pair"
+        if ! is_ours file "$value" "$pair" || [ ! -x "$remotes/$pair" ]; then
+            stage_file "$source" "$pair" 755
+        fi
+    done
+}
+
+plan_links() {
+    for path in $links; do
+        link_target "$path"
+        put link "$target" "$path"
+        if ! exists "$remotes/$path"; then
+            stage_link "$path"
+        elif ! is_ours link "$target" "$path"; then
+            note "keep $path: it was changed since the installation"
+        fi
+    done
+}
+
+plan_rc() {
+    source=$here/remotes/$rc
+    value=$(checksum "$source") || fail "cannot read $source"
+    put file "$value" "$rc"
+    is_ours file "$value" "$rc" && return
+    if exists "$remotes/$rc"; then
+        current=$(checksum "$remotes/$rc") || current=unreadable
+        if [ -L "$remotes/$rc" ] || ! in_list "$nl$recorded" "${nl}file $current $rc"; then
+            note "keep $rc: it was changed; the one of this version is $rc.new"
+            put file "$value" "$rc.new"
+            is_ours file "$value" "$rc.new" || stage_file "$source" "$rc.new" 644
+            return
+        fi
+    fi
+    stage_file "$source" "$rc" 644
+}
+
+make_dirs() {
+    for dir in $missing_dirs; do
+        will "make $dir" || continue
+        try "make $dir" mkdir -- "$remotes/$dir"
+        made_dirs="$dir $made_dirs"
+        [ -z "$owner" ] || try "give $dir to $owner" chown "$owner" "$remotes/$dir"
+    done
+}
+
+# write_manifest TEXT NUMBER
+write_manifest() {
+    [ -z "$dry_run" ] || return 0
+    printf '%s' "$1" >"$stage/$2" || fail "cannot write $stage/$2"
+    chmod 644 "$stage/$2" || fail "cannot write $stage/$2"
+}
+
+place() {
+    try "place $2" mv -f -- "$stage/$1" "$remotes/$2"
+}
+
+install_all() {
+    for file in "$stub" "$rc"; do
+        [ -f "$here/remotes/$file" ] || fail "$here/remotes/$file is missing: unpack the whole release"
+    done
+    find_binary
+    dirs=
+    for dir in vmm/xcp etc/vmm/xcp $im_dirs; do
+        add_dir "$dir"
+    done
+    for path in $links; do
+        add_dir "${path%/*}"
+    done
+    check_tree
+
+    new='' placing='' missing_dirs='' staged=0
+    if [ -z "$dry_run" ]; then
+        try "write to $remotes" mkdir -- "$stage_dir"
+        stage=$stage_dir
+    fi
+    plan_dirs
+    make_dirs
+    plan_program
+    plan_links
+    plan_rc
+    # What only the older version put. It stays in the manifest until it is gone.
+    stale=
+    while read -r kind value path; do
+        [ -z "$kind" ] || in_list "$nl$new" " $path" || stale="$stale$kind $value $path$nl"
+    done <<TEXT
+$recorded
+TEXT
+    if [ "$changes$stale" = 0 ] && [ "$new" = "$recorded$nl" ]; then
+        note "$version is installed in $remotes already"
+        return
+    fi
+    write_manifest "$new$stale" transient
+    write_manifest "$new" final
+    [ -z "$dry_run" ] && [ "$owner" ] && try "give the files to $owner" chown -hR "$owner" "$stage"
+    if [ -z "$dry_run" ]; then
+        made_dirs=
+        place transient "$manifest"
+        while read -r number path; do
+            [ -z "$number" ] || place "$number" "$path"
+        done <<TEXT
+$placing
+TEXT
+    fi
+    take_back "$stale"
+    [ "$dry_run" ] && return
+    place final "$manifest"
+    note "$version is installed in $remotes"
+}
+
+uninstall_all() {
+    if [ ! -e "$remotes/$manifest" ]; then
+        note "one-xcp is not installed in $remotes"
+        return
+    fi
+    while read -r kind value path; do
+        dir=$remotes/${path%/*}
+        [ ! -d "$dir" ] || [ -w "$dir" ] || fail "cannot write to $dir: run install.sh as root or oneadmin"
+    done <<TEXT
+$recorded
+TEXT
+    take_back "$recorded"
+}
+
+# ---- oned.conf and monitord.conf -------------------------------------------------------------------
+
+begin_mark='# >>> one-xcp: from here to its end written by install.sh >>>'
+end_mark='# <<< one-xcp <<<'
+export begin_mark end_mark
+
+vm_mad() {
+    cat <<TEXT
+VM_MAD = [
+    NAME                 = "xcp",
+    SUNSTONE_NAME        = "XCP",
+    EXECUTABLE           = "$vmm_executable",
+    ARGUMENTS            = "-t 15 -r 0 xcp -p",
+    TYPE                 = "xml",
+    KEEP_SNAPSHOTS       = "yes",
+    LIVE_RESIZE          = "yes",
+    SUPPORT_SHAREABLE    = "yes",
+    COLD_NIC_ATTACH      = "yes",
+    IMPORTED_VMS_ACTIONS = "terminate, terminate-hard, hold, release, suspend,
+        resume, delete, reboot, reboot-hard, resched, unresched, disk-attach,
+        disk-detach, nic-attach, nic-detach, snapshot-create, snapshot-delete,
+        resize, updateconf, update"
+]
+TEXT
+}
+
+im_mad() {
+    cat <<TEXT
+IM_MAD = [
+    NAME          = "xcp",
+    SUNSTONE_NAME = "XCP",
+    EXECUTABLE    = "$im_executable",
+    ARGUMENTS     = "-r 3 -t 15 -w 90 xcp",
+    THREADS       = 0
+]
+TEXT
+}
+
+# has_entry MAD: whether the configuration on standard input has a MAD of the name xcp. Comments are dropped
+# and brackets in strings blanked first, as OpenNebula reads it.
+has_entry() {
+    awk -v mad="$1" '
+        {
+            line = ""
+            for (i = 1; i <= length($0); i++) {
+                c = substr($0, i, 1)
+                if (quoted && c == "\\") { i++; continue }
+                if (c == "\"") quoted = !quoted
+                else if (quoted && (c == "[" || c == "]")) c = " "
+                else if (!quoted && c == "#") break
+                line = line c
+            }
+            text = text line " "
+        }
+        END {
+            n = split(text, part, "(^|[^A-Za-z_0-9])" mad "[ \t\r]*=[ \t\r]*\\[")
+            for (i = 2; i <= n; i++) {
+                sub(/\].*/, "", part[i])
+                if ((" " part[i]) ~ /[^A-Za-z_0-9][Nn][Aa][Mm][Ee][ \t\r]*=[ \t\r]*"xcp"/) exit 0
+            }
+            exit 1
+        }'
+}
+
+# with_block TEXT: standard input with our block replaced by TEXT, or without it if there is none.
+with_block() {
+    block=$1 awk '
+        function put() { if (block != "" && !done) print begin "\n" block "\n" end; done = 1 }
+        BEGIN { begin = ENVIRON["begin_mark"]; end = ENVIRON["end_mark"]; block = ENVIRON["block"] }
+        $0 == begin && !inside { inside = 1; put(); next }
+        $0 == end && inside { inside = 0; next }
+        !inside { print }
+        END { if (inside) exit 3; put() }'
+}
+
+# replace CONF COMMAND…: what the command prints becomes the file, at once, with owner and mode as they were.
+replace() {
+    conf=$1
+    shift
+    half_written=$conf.one-xcp-new
+    try "write $half_written" cp -p -- "$conf" "$half_written"
+    said=$( { "$@" >"$half_written"; } 2>&1) || fail "cannot write $half_written: $said"
+    try "replace $conf" mv -f -- "$half_written" "$conf"
+    half_written=
+}
+
+new_conf() { with_block "$entry" <"$1"; }
+
+has_block() { grep -qxF -e "$begin_mark" -- "$1"; }
+
+# check_conf FILE: before anything is changed. Sets $conf, behind any links, which stay as they are.
+check_conf() {
+    conf=$etc/$1
+    [ -f "$conf" ] || fail "there is no $conf: give --etc DIR, or leave --configure away"
+    [ ! -L "$conf" ] || conf=$(readlink -f -- "$conf") || fail "cannot follow the link $etc/$1"
+    if [ ! -r "$conf" ] || [ ! -w "${conf%/*}" ]; then
+        fail "cannot change $conf: run install.sh as root"
+    fi
+    with_block '' <"$conf" >/dev/null || fail "$conf has a line \"$begin_mark\" and no end of it: mend it by hand"
+}
+
+# add_entry FILE MAD TEXT
+add_entry() {
+    check_conf "$1"
+    entry=$3
+    if with_block '' <"$conf" | has_entry "$2"; then
+        note "keep $conf: it has a $2 of the name xcp that install.sh did not write"
+        remove_entry "$1"
+        return
+    fi
+    if has_block "$conf"; then
+        new_conf "$conf" | cmp -s - "$conf" && return
+        will "change $2 of the name xcp in $conf" || return 0
+    else
+        will "add $2 of the name xcp to $conf, the old file is $conf.one-xcp-backup" || return 0
+        half_written=$conf.one-xcp-backup-new
+        try "write $half_written" cp -p -- "$conf" "$half_written"
+        try "write $conf.one-xcp-backup" mv -f -- "$half_written" "$conf.one-xcp-backup"
+        half_written=
+    fi
+    replace "$conf" new_conf "$conf"
+}
+
+# remove_entry FILE: and the backup with it, if nothing else was changed since.
+remove_entry() {
+    check_conf "$1"
+    has_block "$conf" || return 0
+    entry=
+    will "remove the part of one-xcp from $conf" || return 0
+    backup=$conf.one-xcp-backup
+    # Through awk both, as the original may have had no line end at its end.
+    if [ -f "$backup" ] && [ "$(with_block '' <"$backup" | sha256sum)" = "$(new_conf "$conf" | sha256sum)" ]; then
+        replace "$conf" cat -- "$backup"
+        try "remove $backup" rm -f -- "$backup"
+    else
+        replace "$conf" new_conf "$conf"
+        [ ! -e "$backup" ] || note "keep $backup: more was changed since"
+    fi
+}
+
+# ---- the command line ------------------------------------------------------------------------------
+
+action=install
+binary='' configure='' dry_run='' vmm_executable=one_vmm_exec im_executable=one_im_ssh
+remotes=${ONE_LOCATION:+$ONE_LOCATION/var}
+remotes=${remotes:-/var/lib/one}/remotes
+etc=${ONE_LOCATION:+$ONE_LOCATION/etc}
+etc=${etc:-/etc/one}
+while [ $# -gt 0 ]; do
+    case $1 in
+    --binary | --remotes | --etc)
+        [ "${2-}" ] || refuse_usage "$1 needs a value"
+        case $1 in
+        --binary) binary=$2 ;;
+        --remotes) remotes=$2 ;;
+        --etc) etc=$2 ;;
+        esac
+        shift
+        ;;
+    --configure) configure=yes ;;
+    --frontend | --local) vmm_executable=one_vmm_sh im_executable=one_im_sh ;;
+    --uninstall) action=uninstall ;;
+    --dry-run) dry_run=yes ;;
+    -h | --help)
+        usage
+        exit 0
+        ;;
+    *) refuse_usage "unknown option $1" ;;
+    esac
+    shift
+done
+
+changes=0 stage='' half_written='' made_dirs=''
+[ -d "$remotes" ] || fail "there are no OpenNebula remotes in $remotes: give --remotes DIR"
+remotes=$(cd -- "$remotes" && pwd -P) || fail "cannot enter $remotes"
+here=$(cd -- "$(dirname -- "$0")" && pwd -P) || fail "cannot enter the folder of $0"
+stage_dir=$remotes/.one-xcp-install
+command -v sha256sum >/dev/null || fail "sha256sum is missing on this machine"
+if [ "$configure" ]; then
+    [ -d "$etc" ] || fail "there is no OpenNebula configuration in $etc: give --etc DIR"
+    etc=$(cd -- "$etc" && pwd -P) || fail "cannot enter $etc"
+    check_conf oned.conf
+    check_conf monitord.conf
+fi
+# Run by root, files belong to whom the remotes belong to: oneadmin has to read and update them.
+owner=
+if [ "$(id -u)" = 0 ]; then
+    read -r _ _ user group _ <<TEXT
+$(ls -ldn -- "$remotes")
+TEXT
+    owner=$user:$group
+fi
+trap clean_up EXIT
+trap 'exit 1' HUP INT TERM
+
+read_manifest
+if [ "$action" = uninstall ]; then
+    uninstall_all
+    if [ "$configure" ]; then
+        remove_entry oned.conf
+        remove_entry monitord.conf
+    elif [ -r "$etc/oned.conf" ] && has_block "$etc/oned.conf"; then
+        note "$etc/oned.conf still names the driver: install.sh --uninstall --configure removes it there"
+    fi
+    exit 0
+fi
+
+install_all
+if [ "$configure" ]; then
+    add_entry oned.conf VM_MAD "$(vm_mad)"
+    add_entry monitord.conf IM_MAD "$(im_mad)"
+    note "Restart OpenNebula, then: onehost create NAME -i xcp -v xcp"
+else
+    note "" "Add to $etc/oned.conf (or run install.sh --configure):" ""
+    vm_mad
+    note "" "Add to $etc/monitord.conf:" ""
+    im_mad
+    note "" "Then restart OpenNebula, and: onehost create NAME -i xcp -v xcp"
+fi
