@@ -1,0 +1,133 @@
+//! The entries in `oned.conf` and `monitord.conf`.
+
+use crate::site::Site;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
+const BACKUP: &str = "etc/oned.conf.one-xcp-backup";
+
+#[test]
+fn both_entries_are_added_once_with_the_same_name_and_the_originals_kept() {
+    let site = Site::new();
+    let (oned, monitord) = (site.read("etc/oned.conf"), site.read("etc/monitord.conf"));
+    fs::set_permissions(site.etc().join("oned.conf"), Permissions::from_mode(0o640)).unwrap();
+    for _ in 0..2 {
+        site.run(&["--configure"]).done();
+        for (file, mad, program) in [
+            ("etc/oned.conf", "VM_MAD = [", "\"one_vmm_exec\""),
+            ("etc/monitord.conf", "IM_MAD = [", "\"one_im_ssh\""),
+        ] {
+            let conf = site.read(file);
+            let (_, ours) = conf.split_once("# >>> one-xcp").unwrap();
+            assert_eq!(ours.matches(mad).count(), 1, "{conf}");
+            assert_eq!(conf.matches("\"xcp\"").count(), 1, "{conf}");
+            assert_eq!(conf.matches("\"XCP\"").count(), 1, "{conf}");
+            assert!(ours.contains(program), "{conf}");
+        }
+        assert_eq!(
+            (site.read(BACKUP), site.read("etc/monitord.conf.one-xcp-backup")),
+            (oned.clone(), monitord.clone())
+        );
+        let mode = fs::metadata(site.etc().join("oned.conf")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o640);
+    }
+}
+
+#[test]
+fn without_configure_the_entries_are_printed_and_nothing_is_written() {
+    let site = Site::new();
+    let before = site.read("etc/oned.conf");
+    let said = site.run(&[]).done();
+    assert!(said.contains("\nVM_MAD = [\n") && said.contains("\nIM_MAD = [\n"), "{said}");
+    assert_eq!(site.read("etc/oned.conf"), before);
+    for option in ["--frontend", "--local"] {
+        let said = site.run(&[option]).done();
+        assert!(said.contains("\"one_vmm_sh\"") && said.contains("\"one_im_sh\""), "{said}");
+        assert!(!said.contains("one_vmm_exec") && !said.contains("one_im_ssh"), "{said}");
+    }
+}
+
+#[test]
+fn changing_to_front_end_drivers_changes_the_entry_where_it_stands() {
+    let site = Site::new();
+    let original = site.read("etc/oned.conf");
+    site.run(&["--configure"]).done();
+    site.write("etc/oned.conf", &(site.read("etc/oned.conf") + "LOG = [ SYSTEM = \"file\" ]\n"));
+    let before = site.read("etc/oned.conf");
+    site.run(&["--configure", "--frontend"]).done();
+    assert_eq!(site.read("etc/oned.conf"), before.replace("one_vmm_exec", "one_vmm_sh"));
+    assert_eq!(site.read(BACKUP), original);
+
+    let said = site.run(&["--uninstall", "--configure"]).done();
+    assert_eq!(site.read("etc/oned.conf"), original + "LOG = [ SYSTEM = \"file\" ]\n");
+    assert!(said.contains("oned.conf.one-xcp-backup: more was changed since"), "{said}");
+}
+
+#[test]
+fn an_entry_of_the_administrator_is_left_alone() {
+    for entry in [
+        "VM_MAD=[NAME=\"xcp\",EXECUTABLE=\"mine\"]\n",
+        "VM_MAD = [\n  EXECUTABLE = \"mine\", # of the \"rack\"\n  ARGUMENTS = \"[x] -p\",\n  NAME = \"xcp\" ]\n",
+    ] {
+        let site = Site::new();
+        site.write("etc/oned.conf", entry);
+        let said = site.run(&["--configure"]).done();
+        assert!(
+            said.contains("oned.conf: it has a VM_MAD of the name xcp that install.sh did not write"),
+            "{said}"
+        );
+        assert_eq!(site.read("etc/oned.conf"), entry);
+        assert!(site.read("etc/monitord.conf").contains("\"xcp\""));
+    }
+}
+
+#[test]
+fn what_only_looks_like_an_entry_is_none() {
+    for other in [
+        "#VM_MAD = [ NAME = \"xcp\" ]\n",
+        "VM_MAD = [ NAME = \"kvm\", SUNSTONE_NAME = \"xcp\" ]\n",
+        "TM_MAD_CONF = [ NAME = \"xcp\" ]\nVM_MAD = [ NAME = \"kvm\" ]\nDS_MAD_CONF = [ NAME = \"xcp\" ]\n",
+        "VM_MAD = [ NAME = \"kvm\" ]\nX = \"VM_MAD = [ NAME = \\\"xcp\\\" ]\"\n",
+        "VM_MAD = [ NAME = \"kvm\" ]",
+        "",
+    ] {
+        let site = Site::new();
+        site.write("etc/oned.conf", other);
+        site.run(&["--configure"]).done();
+        assert!(site.read("etc/oned.conf").contains("NAME                 = \"xcp\""), "{other}");
+        site.run(&["--uninstall", "--configure"]).done();
+        assert_eq!(site.read("etc/oned.conf"), other);
+    }
+}
+
+#[test]
+fn a_configuration_file_that_is_a_link_stays_one() {
+    let site = Site::new();
+    fs::rename(site.etc().join("oned.conf"), site.one_location().join("in git.conf")).unwrap();
+    site.link("../in git.conf", "etc/oned.conf");
+    site.run(&["--configure"]).done();
+    assert!(site.etc().join("oned.conf").is_symlink());
+    assert!(site.read("in git.conf").contains("\"xcp\""));
+}
+
+#[test]
+fn a_part_without_an_end_is_left_for_the_administrator_to_mend() {
+    let site = Site::new();
+    site.run(&["--configure"]).done();
+    let torn = site.read("etc/oned.conf").replace("# <<< one-xcp <<<\n", "");
+    site.write("etc/oned.conf", &torn);
+    for args in [&["--configure"][..], &["--uninstall", "--configure"]] {
+        assert!(site.run(args).refused().contains("and no end of it: mend it by hand"));
+    }
+    assert_eq!(site.read("etc/oned.conf"), torn);
+}
+
+#[test]
+fn uninstalling_without_configure_leaves_the_entries_and_says_so() {
+    let site = Site::new();
+    site.run(&["--configure"]).done();
+    let before = site.read("etc/oned.conf");
+    let said = site.run(&["--uninstall"]).done();
+    assert!(said.contains("still names the driver: install.sh --uninstall --configure"), "{said}");
+    assert_eq!(site.read("etc/oned.conf"), before);
+}
