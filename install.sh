@@ -166,7 +166,7 @@ find_binary() {
         for binary in "$here/target/release/one-xcp" "$here/one-xcp" ''; do
             [ ! -f "$binary" ] || break
         done
-        [ "$binary" ] || fail "there is no one-xcp beside install.sh: build it (cargo build --release) or give --binary FILE"
+        [ "$binary" ] || fail "there is no one-xcp beside install.sh: run cargo build --release, or give --binary FILE"
     fi
     case $binary in
     /*) ;;
@@ -220,7 +220,10 @@ check_tree() {
         case $dir in
         # Only read, by name: a link to elsewhere does no harm there.
         etc | etc/*) ;;
-        *) [ ! -L "$remotes/$dir" ] || fail "$remotes/$dir is a link: OpenNebula copies no linked folders to its hosts; make it a folder" ;;
+        *)
+            [ ! -L "$remotes/$dir" ] ||
+                fail "$remotes/$dir is a link: OpenNebula copies no linked folders to its hosts; make it a folder"
+            ;;
         esac
         if [ -d "$remotes/$dir" ]; then
             [ -w "$remotes/$dir" ] || fail "cannot write to $remotes/$dir: run install.sh as root or oneadmin"
@@ -498,7 +501,8 @@ check_conf() {
     if [ ! -r "$conf" ] || [ ! -w "${conf%/*}" ]; then
         fail "cannot change $conf: run install.sh as root"
     fi
-    with_block '' <"$conf" >/dev/null || fail "$conf has a line \"$begin_mark\" and no end of it: mend it by hand"
+    with_block '' <"$conf" >/dev/null ||
+        fail "$conf has a line \"$begin_mark\" and no end of it: mend it by hand"
 }
 
 # add_entry FILE MAD TEXT
