@@ -1,4 +1,5 @@
-//! Disk image files as OpenNebula's file datastores hold them, turned into what `xe vdi-import` takes.
+//! Disk image files as OpenNebula's file datastores hold them, turned into what `xe vdi-import` takes, and
+//! what `xe vdi-export format=vhd` prints turned back into such files.
 //!
 //! Only what is allocated is read and written; memory stays at one block of 2 MiB and the block table
 //! (4 MB for a disk of 2 TiB). An image is told by its content, never by its name.
@@ -8,14 +9,20 @@ mod blocks;
 mod detect;
 mod qcow2_header;
 mod qcow2_read;
+mod qcow2_write;
 mod raw;
+mod sink;
 mod vhd;
+mod vhd_file;
 mod vhd_read;
+mod vhd_stream;
 mod vhd_write;
+mod write_back;
 
 pub use detect::{Format, detect};
 pub use vhd::MAX_VHD_BYTES;
 pub use vhd_write::{LastFooter, Written};
+pub use write_back::vhd_to_file;
 
 use anyhow::{Context, Result, ensure};
 use blocks::Blocks;
