@@ -36,7 +36,7 @@ pub const BLOCK_BYTES: u64 = 2 << 20;
 const SECTOR_BYTES: u64 = 512;
 
 /// What a disk holds, whatever the file format.
-trait Content {
+trait Content: Send {
     /// In bytes, a multiple of 512.
     fn virtual_size_bytes(&self) -> u64;
     /// Marks all that may hold something other than zeros.

@@ -1,0 +1,188 @@
+//! Runs a program within a time limit, and kills its whole process group past it.
+
+use crate::report::Result;
+use anyhow::{Context, anyhow, bail};
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::io::{self, Read};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+use wait_timeout::ChildExt;
+
+/// How often a wait looks whether this program was told to stop.
+const STOP_CHECK: Duration = Duration::from_millis(50);
+
+/// What a program said before it ended.
+pub struct Output {
+    pub status: ExitStatus,
+    pub stdout: Vec<u8>,
+    pub stderr: Vec<u8>,
+}
+
+/// The program did not end within its limit and was killed. What it had set off elsewhere may go on.
+#[derive(Debug)]
+pub struct TimedOut {
+    program: String,
+    limit: Duration,
+}
+
+impl std::fmt::Display for TimedOut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} did not end within {} s", self.program, self.limit.as_secs())
+    }
+}
+
+impl std::error::Error for TimedOut {}
+
+/// Runs `command` without standard input and collects what it prints.
+pub fn output(command: &mut Command, limit: Duration) -> Result<Output> {
+    command.stdin(Stdio::null());
+    run(command, limit, None, |_| Ok(()), read_all).map(|(status, (), stdout, stderr)| Output {
+        status,
+        stdout,
+        stderr,
+    })
+}
+
+/// Runs `command` while `feed` writes its standard input. Ends early when `stop` becomes true.
+pub fn feed<T: Send>(
+    command: &mut Command,
+    limit: Duration,
+    stop: &AtomicBool,
+    feed: impl FnOnce(ChildStdin) -> Result<T> + Send,
+) -> Result<(Output, Result<T>)> {
+    command.stdin(Stdio::piped());
+    let write = |stdin: Option<ChildStdin>| Ok(feed(stdin.context("no pipe to write to")?));
+    let (status, written, stdout, stderr) = run(command, limit, Some(stop), write, read_all)?;
+    Ok((Output { status, stdout, stderr }, written))
+}
+
+/// Runs `command` while `read` takes in its standard output. Ends early when `stop` becomes true.
+pub fn read<T: Send>(
+    command: &mut Command,
+    limit: Duration,
+    stop: &AtomicBool,
+    read: impl FnOnce(ChildStdout) -> Result<T> + Send,
+) -> Result<(Output, Result<T>)> {
+    command.stdin(Stdio::null());
+    let read = |stdout: ChildStdout| Ok(read(stdout));
+    let (status, (), taken, stderr) = run(command, limit, Some(stop), |_| Ok(()), read)?;
+    Ok((Output { status, stdout: Vec::new(), stderr }, taken))
+}
+
+fn run<I: Send, O: Send>(
+    command: &mut Command,
+    limit: Duration,
+    stop: Option<&AtomicBool>,
+    write: impl FnOnce(Option<ChildStdin>) -> Result<I> + Send,
+    read: impl FnOnce(ChildStdout) -> Result<O> + Send,
+) -> Result<(ExitStatus, I, O, Vec<u8>)> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|why| cannot_start(&program, &why))?;
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    thread::scope(|scope| {
+        // Both pipes are drained while the program runs: it would block on a full one.
+        let written = scope.spawn(move || write(stdin));
+        let said = scope.spawn(move || read(stdout.context("no pipe to read from")?));
+        let complaints = scope.spawn(move || read_all(stderr.context("no pipe to read from")?));
+        let ended = wait(&mut child, limit, stop);
+        // Whoever is left of the group holds our pipes open.
+        _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
+        let status = match ended {
+            Ok(Some(status)) => Ok(status),
+            Ok(None) => Err(child
+                .wait()
+                .err()
+                .map_or_else(|| anyhow!(TimedOut { program: program.clone(), limit }), Into::into)),
+            Err(why) => child.wait().map_err(Into::into).and(Err(why)),
+        };
+        let (written, said, complaints) = (written.join(), said.join(), complaints.join());
+        let status = status?;
+        match (written, said, complaints) {
+            (Ok(written), Ok(said), Ok(complaints)) => Ok((status, written?, said?, complaints?)),
+            _ => bail!("cannot talk to {program}: one of its pipes broke"),
+        }
+    })
+}
+
+/// Waits for the child; `None` when `limit` is up.
+fn wait(child: &mut Child, limit: Duration, stop: Option<&AtomicBool>) -> Result<Option<ExitStatus>> {
+    let Some(stop) = stop else { return Ok(child.wait_timeout(limit)?) };
+    let end = Instant::now() + limit;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if let Some(status) = child.wait_timeout(left.min(STOP_CHECK))? {
+            return Ok(Some(status));
+        }
+        if stop.load(Ordering::Relaxed) {
+            bail!("stopped by a signal");
+        }
+        if left.is_zero() {
+            return Ok(None);
+        }
+    }
+}
+
+fn cannot_start(program: &str, why: &io::Error) -> anyhow::Error {
+    match why.kind() {
+        io::ErrorKind::NotFound => anyhow!(
+            "there is no program {program}: install XAPI's xe here, or set XE in xcprc to where it is"
+        ),
+        io::ErrorKind::PermissionDenied => anyhow!("{program} is not an executable file for this user"),
+        _ => anyhow!("cannot start {program}: {why}"),
+    }
+}
+
+fn read_all(mut from: impl Read) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    from.read_to_end(&mut text)?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn a_program_past_its_limit_is_killed_with_its_children() {
+        let start = Instant::now();
+        let error = output(&mut shell("sleep 30 & sleep 30"), Duration::from_millis(100)).err().unwrap();
+        assert!(error.downcast_ref::<TimedOut>().is_some(), "{error:#}");
+        assert!(start.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn what_it_prints_is_kept_apart() {
+        let said = output(&mut shell("echo out; echo err >&2; exit 3"), Duration::from_secs(10)).unwrap();
+        assert_eq!(
+            (said.stdout, said.stderr, said.status.code()),
+            (b"out\n".into(), b"err\n".into(), Some(3))
+        );
+    }
+
+    #[test]
+    fn a_fed_program_that_stops_reading_does_not_hang_us() {
+        let never = AtomicBool::new(false);
+        let block = vec![0u8; 1 << 20];
+        let (said, fed) = feed(&mut shell("exit 0"), Duration::from_secs(10), &never, |mut stdin| {
+            Ok(io::Write::write_all(&mut stdin, &block)?)
+        })
+        .unwrap();
+        assert!(said.status.success() && fed.is_err());
+    }
+
+    #[test]
+    fn a_missing_program_is_named() {
+        let error = output(&mut Command::new("/no/such/xe"), Duration::from_secs(1)).err().unwrap();
+        assert!(error.to_string().contains("/no/such/xe"), "{error:#}");
+    }
+}

@@ -1,0 +1,48 @@
+//! Taking back what an action has done so far, when it fails or is told to stop.
+
+use crate::report;
+use crate::xe::{Call, Xe, failed_with, xe_error};
+use std::sync::{Mutex, PoisonError};
+
+/// Calls that take back what was done; run newest first unless the action gets to [`Undo::keep`].
+#[must_use]
+pub struct Undo<'a> {
+    xe: &'a Xe,
+    calls: Mutex<Vec<Call>>,
+}
+
+impl<'a> Undo<'a> {
+    pub fn new(xe: &'a Xe) -> Undo<'a> {
+        Undo { xe, calls: Mutex::default() }
+    }
+
+    /// Remembers the call that takes back what was just done.
+    pub fn by(&self, call: Call) {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+    }
+
+    /// The action has succeeded: nothing is taken back.
+    pub fn keep(self) {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+impl Drop for Undo<'_> {
+    fn drop(&mut self) {
+        // One that fails does not stop the others.
+        let mut calls = std::mem::take(self.calls.get_mut().unwrap_or_else(PoisonError::into_inner));
+        while let Some(call) = calls.pop() {
+            if let Err(error) = self.xe.undo(&call)
+                && !is_done_already(&call, &error)
+            {
+                report::warn(format!("cannot take back what was done: {error:#}"));
+            }
+        }
+    }
+}
+
+/// What is gone need not be removed, and what is halted need not be shut down.
+fn is_done_already(call: &Call, error: &anyhow::Error) -> bool {
+    xe_error(error).is_some_and(crate::xe::XeError::is_gone)
+        || (call.verb() == "vm-shutdown" && failed_with(error, &["VM_BAD_POWER_STATE"]))
+}

@@ -1,0 +1,104 @@
+//! What `xe` says when it fails, as a code to decide on and words for the user.
+
+use std::fmt;
+
+/// A failed `xe` call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct XeError {
+    /// XAPI's code (`VM_BAD_POWER_STATE`), where `xe` gave one.
+    pub code: Option<String>,
+    /// The code's parameters, as XAPI gave them (uuids may be opaque references).
+    pub params: Vec<String>,
+    /// What `xe` printed, in one line.
+    pub words: String,
+}
+
+/// Sentences of releases whose `xe` prints no code even with `--trace` (before 2014, XCP 1.6 and older),
+/// and of failures that come before tracing begins.
+const PROSE: [(&str, &str); 9] = [
+    ("No matching VMs found", "UUID_INVALID"),
+    ("The uuid you supplied was invalid", "UUID_INVALID"),
+    ("You attempted an operation on a VM that was not in an appropriate power state", "VM_BAD_POWER_STATE"),
+    ("The operation could not be performed because the VDI is in use", "VDI_IN_USE"),
+    ("The host is still booting", "HOST_STILL_BOOTING"),
+    ("Another operation involving the object is currently in progress", "OTHER_OPERATION_IN_PROGRESS"),
+    ("VM lacks the feature", "VM_LACKS_FEATURE"),
+    ("The VM requires an SR", "VM_REQUIRES_SR"),
+    ("Authentication failed", "SESSION_AUTHENTICATION_FAILED"),
+];
+
+impl XeError {
+    /// Reads what a failed `xe … --trace` printed on standard error.
+    pub fn parse(stderr: &str) -> XeError {
+        let (prose, trace) = match stderr.split_once("Raised ") {
+            Some((prose, trace)) if prose.is_empty() || prose.ends_with('\n') => (prose, trace),
+            _ => (stderr, ""),
+        };
+        let words = prose.split_whitespace().collect::<Vec<_>>().join(" ");
+        let (code, params) = raised(trace)
+            .or_else(|| labelled(prose))
+            .or_else(|| known_prose(&words))
+            .map_or((None, Vec::new()), |(code, params)| (Some(code), params));
+        XeError { code, params, words }
+    }
+
+    /// Whether `xe` gave one of these codes.
+    pub fn is(&self, codes: &[&str]) -> bool {
+        self.code.as_deref().is_some_and(|code| codes.contains(&code))
+    }
+
+    /// The object is not there any more: for an undo or a removal as good as done.
+    pub fn is_gone(&self) -> bool {
+        self.is(&["HANDLE_INVALID", "UUID_INVALID", "OBJECT_NOLONGER_EXISTS"])
+            || self.words.contains("No matching VMs found")
+    }
+
+    /// Refused before anything was done, by something that passes: safe to ask again, whatever the verb.
+    pub fn is_passing_refusal(&self) -> bool {
+        self.is(&[
+            "HOST_STILL_BOOTING",
+            "OTHER_OPERATION_IN_PROGRESS",
+            "TOO_MANY_PENDING_TASKS",
+            "TOO_MANY_STORAGE_MIGRATES",
+        ]) || self.words.contains("Connection refused")
+    }
+
+    /// The connection broke under the call: what it asked for may or may not have happened.
+    pub fn is_lost_connection(&self) -> bool {
+        self.words.contains("Lost connection to the server") || self.words.contains("Broken pipe")
+    }
+}
+
+impl fmt::Display for XeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.code, self.words.as_str()) {
+            (Some(code), "") => write!(f, "{code} {:?}", self.params),
+            (Some(code), words) if words.contains(code.as_str()) => f.write_str(words),
+            (Some(code), words) => write!(f, "{} ({code})", words.trim_end_matches('.')),
+            (None, "") => f.write_str("it failed without a word"),
+            (None, words) => f.write_str(words),
+        }
+    }
+}
+
+impl std::error::Error for XeError {}
+
+/// `Server_error(CODE, [ a; b ])`, the form of `--trace` (xapi api_errors.ml).
+fn raised(trace: &str) -> Option<(String, Vec<String>)> {
+    let (code, rest) = trace.strip_prefix("Server_error(")?.split_once(", [")?;
+    let list = rest.split_once("])").map_or(rest, |(list, _)| list);
+    let params = list.split(';').map(str::trim).filter(|param| !param.is_empty()).map(str::to_owned);
+    Some((code.trim().to_owned(), params.collect()))
+}
+
+/// `Error code: CODE` and `Error parameters: a, b`: codes that `xe` has no sentence for.
+fn labelled(prose: &str) -> Option<(String, Vec<String>)> {
+    let code = prose.lines().find_map(|line| line.strip_prefix("Error code: "))?.trim();
+    let params = prose.lines().find_map(|line| line.strip_prefix("Error parameters: ")).unwrap_or_default();
+    Some((code.to_owned(), params.split(", ").map(|param| param.trim().to_owned()).collect()))
+}
+
+fn known_prose(words: &str) -> Option<(String, Vec<String>)> {
+    let words = words.strip_prefix("Error: ").unwrap_or(words);
+    PROSE.iter().find(|(start, _)| words.starts_with(start)).map(|&(_, code)| (code.to_owned(), Vec::new()))
+}

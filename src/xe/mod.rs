@@ -1,0 +1,39 @@
+//! XAPI as its command line client `xe` shows it: typed calls, errors as codes, records.
+
+pub mod call;
+pub mod error;
+pub mod host;
+pub mod network;
+pub mod power_state;
+pub mod record;
+pub mod session;
+pub mod sr;
+pub mod transfer;
+pub mod uuid;
+pub mod vbd;
+pub mod vdi;
+pub mod vm;
+
+pub use call::{Call, call};
+pub use error::XeError;
+pub use power_state::PowerState;
+pub use record::Record;
+pub use session::Xe;
+pub use uuid::Uuid;
+
+use crate::process::TimedOut;
+
+/// The XAPI error at the bottom of a failed step, if it was one.
+pub fn xe_error(error: &anyhow::Error) -> Option<&XeError> {
+    error.downcast_ref()
+}
+
+/// Whether the step failed with one of these XAPI codes.
+pub fn failed_with(error: &anyhow::Error, codes: &[&str]) -> bool {
+    xe_error(error).is_some_and(|error| error.is(codes))
+}
+
+/// Whether what the step asked for may have happened all the same: the answer never came.
+pub fn outcome_unknown(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<TimedOut>().is_some() || xe_error(error).is_some_and(XeError::is_lost_connection)
+}

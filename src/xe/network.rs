@@ -1,0 +1,63 @@
+//! XAPI networks and the VIFs on them.
+
+use super::{Call, Record, Uuid, Xe, call};
+use crate::report::Result;
+use anyhow::bail;
+
+const FIELDS: [&str; 3] = ["uuid", "name-label", "bridge"];
+
+/// A network of the pool. Its names are the administrator's.
+#[derive(Clone, Debug)]
+pub struct Network {
+    pub uuid: Uuid,
+    pub name_label: String,
+    pub bridge: String,
+}
+
+impl Network {
+    fn read(record: &Record<'_>) -> Result<Network> {
+        Ok(Network {
+            uuid: record.get("uuid")?,
+            name_label: record.text("name-label").to_owned(),
+            bridge: record.text("bridge").to_owned(),
+        })
+    }
+
+    /// The networks of the pool.
+    pub fn all(xe: &Xe) -> Result<Vec<Network>> {
+        xe.list("network", &FIELDS, &[], Network::read)
+    }
+}
+
+/// The network that goes by `name`: bridge, name-label or uuid.
+pub fn named<'a>(networks: &'a [Network], name: &str) -> Result<&'a Network> {
+    let tests: [fn(&Network, &str) -> bool; 3] = [
+        |network, name| network.bridge == name,
+        |network, name| network.name_label == name,
+        |network, name| network.uuid.to_string().eq_ignore_ascii_case(name),
+    ];
+    for test in tests {
+        let found: Vec<&Network> =
+            networks.iter().filter(|network| !name.is_empty() && test(network, name)).collect();
+        match found.as_slice() {
+            [] => {}
+            [network] => return Ok(network),
+            several => bail!("{} networks of the pool go by the name {name:?}", several.len()),
+        }
+    }
+    let there: Vec<&str> = networks.iter().map(|network| network.bridge.as_str()).collect();
+    bail!(
+        "no network of the pool has the bridge, name or uuid {name:?}; its bridges are {}",
+        there.join(", ")
+    )
+}
+
+/// Plugs a VM into a network. Without a MAC address XAPI makes one up.
+pub fn create_vif(vm: &Uuid, network: &Uuid, device: usize, mac: &str) -> Call {
+    let call = call("vif-create").set("vm-uuid", vm).set("network-uuid", network).set("device", device);
+    if mac.is_empty() { call } else { call.set("mac", mac) }
+}
+
+pub fn set_vif(uuid: &Uuid) -> Call {
+    call("vif-param-set").set("uuid", uuid)
+}

@@ -1,0 +1,156 @@
+//! How `xe` is called: where, as whom, for how long, and when once more.
+
+use super::{Call, Record, Uuid, XeError, record};
+use crate::process;
+use crate::report::{self, Result};
+use crate::retry::Retry;
+use crate::signal::Stop;
+use anyhow::{Context, anyhow, ensure};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Codes whose parameter names the coordinator to ask instead (a pool member over TCP, xapi_cli.ml:57).
+const ASK_THE_COORDINATOR: &str = "HOST_IS_SLAVE";
+
+/// The `xe` program, and the XAPI it talks to.
+pub struct Xe {
+    pub program: PathBuf,
+    /// Whom to ask over the network; none: the XAPI of this host, over its local socket.
+    pub server: Mutex<Option<String>>,
+    /// User name and password on two lines; for a `server`.
+    pub password_file: Option<PathBuf>,
+    /// For one call; XAPI itself may wait for hours (xapi helpers.ml:1740).
+    pub limit: Duration,
+    /// For one disk's bytes.
+    pub transfer_limit: Duration,
+    /// Print each call and its time.
+    pub verbose: bool,
+    /// Pauses between the tries of a call that something passing stands in the way of.
+    pub retry: Retry,
+    pub stop: Stop,
+}
+
+impl Xe {
+    /// Runs the call and gives back what it printed, without the final line break.
+    pub fn run(&self, call: &Call) -> Result<String> {
+        self.stop.check().with_context(|| format!("before {call}"))?;
+        self.run_stopped_or_not(call, self.limit)
+    }
+
+    /// As [`Xe::run`] with a time limit of its own, for calls that wait for a guest.
+    pub fn run_within(&self, call: &Call, limit: Duration) -> Result<String> {
+        self.stop.check().with_context(|| format!("before {call}"))?;
+        self.run_stopped_or_not(call, limit)
+    }
+
+    /// As [`Xe::run`], even after this program was told to stop: for taking back what was done.
+    pub fn undo(&self, call: &Call) -> Result<String> {
+        self.run_stopped_or_not(call, self.limit)
+    }
+
+    /// Runs a call that `xe` wants a secret for: it goes through the child's environment, where no other user
+    /// of this machine can see it (xapi newcli.ml:284).
+    pub fn run_with_secret(&self, call: &Call, key: &str, secret: &str, limit: Duration) -> Result<String> {
+        self.stop.check().with_context(|| format!("before {call}"))?;
+        let mut command = self.command(call)?;
+        // xe drops every backslash there (newcli.ml:300).
+        ensure!(!secret.contains(['\\', '\n']), "{key} holds a backslash, which xe cannot take in a secret");
+        command.env("XE_EXTRA_ARGS", format!("{key}={}", secret.replace(',', "\\,")));
+        self.answer_of(call, &mut command, limit)
+    }
+
+    fn run_stopped_or_not(&self, call: &Call, limit: Duration) -> Result<String> {
+        self.retry.run(|| self.run_once(call, limit), |error| self.may_ask_again(call, error))
+    }
+
+    /// Asks for a single value.
+    pub fn ask<T: std::str::FromStr<Err: Into<anyhow::Error>>>(&self, call: &Call) -> Result<T> {
+        let answer = self.run(call)?;
+        answer.trim().parse().map_err(Into::into).with_context(|| format!("{call} answered something else"))
+    }
+
+    /// Lists `fields` of the objects of `class` that `filters` leave, each record through `read`.
+    pub fn list<T>(
+        &self,
+        class: &str,
+        fields: &[&str],
+        filters: &[(&str, &str)],
+        read: impl Fn(&Record<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let call = super::call(format!("{class}-list"))
+            .set_all(filters.iter().copied())
+            .set("params", fields.join(","));
+        let answer = self.run(&call)?;
+        record::parse(&answer, fields)
+            .iter()
+            .map(&read)
+            .collect::<Result<_>>()
+            .with_context(|| call.to_string())
+    }
+
+    /// One field of one object, as XAPI computes it at this moment.
+    pub fn param_get(&self, class: &str, uuid: &Uuid, field: &str) -> Result<String> {
+        self.run(&super::call(format!("{class}-param-get")).set("uuid", uuid).set("param-name", field))
+    }
+
+    fn run_once(&self, call: &Call, limit: Duration) -> Result<String> {
+        self.answer_of(call, &mut self.command(call)?, limit)
+    }
+
+    fn answer_of(&self, call: &Call, command: &mut Command, limit: Duration) -> Result<String> {
+        let start = Instant::now();
+        let said = process::output(command, limit).with_context(|| call.to_string())?;
+        self.tell(call, start, said.status.success());
+        if !said.status.success() {
+            let error = XeError::parse(&String::from_utf8_lossy(&said.stderr));
+            return Err(anyhow!(error)).with_context(|| call.to_string());
+        }
+        let answer =
+            String::from_utf8(said.stdout).with_context(|| format!("{call}: the answer is not UTF-8"))?;
+        Ok(answer.strip_suffix('\n').map(str::to_owned).unwrap_or(answer))
+    }
+
+    /// The command line: codes asked for with `--trace`, no secret on it.
+    pub(super) fn command(&self, call: &Call) -> Result<Command> {
+        let mut command = Command::new(&self.program);
+        let arguments = call.arguments().with_context(|| call.to_string())?;
+        let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(server) = server {
+            command.arg("-s").arg(server);
+            if let Some(file) = &self.password_file {
+                command.arg("-pwf").arg(file);
+            }
+        }
+        command.args(arguments).arg("--trace").env("LC_ALL", "C");
+        Ok(command)
+    }
+
+    /// Prints a call's time, if asked to.
+    pub(super) fn tell(&self, call: &Call, start: Instant, succeeded: bool) {
+        if self.verbose {
+            let outcome = if succeeded { "" } else { ", failed" };
+            report::debug(format!("{call} ({} ms{outcome})", start.elapsed().as_millis()));
+        }
+    }
+
+    /// Only what cannot have happened yet, or may happen twice, is asked again.
+    fn may_ask_again(&self, call: &Call, error: &anyhow::Error) -> bool {
+        let Some(error) = super::xe_error(error) else { return false };
+        if error.is(&[ASK_THE_COORDINATOR]) {
+            return self.turn_to(error.params.first());
+        }
+        error.is_passing_refusal() || (call.only_reads() && error.is_lost_connection())
+    }
+
+    /// Talks to the pool's coordinator from here on; false if we do so already.
+    fn turn_to(&self, coordinator: Option<&String>) -> bool {
+        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
+        if coordinator.is_none() || server.as_ref() == coordinator {
+            return false;
+        }
+        *server = coordinator.cloned();
+        true
+    }
+}

@@ -1,0 +1,59 @@
+//! XAPI virtual block devices: a VDI in a VM's slot.
+
+use super::{Call, Record, Uuid, Xe, call};
+use crate::report::Result;
+
+const FIELDS: [&str; 5] = ["uuid", "vdi-uuid", "userdevice", "type", "other-config"];
+
+/// A VBD as the pool has it.
+#[derive(Clone, Debug)]
+pub struct Vbd {
+    pub uuid: Uuid,
+    /// None: an empty drive.
+    pub vdi_uuid: Option<Uuid>,
+    pub userdevice: String,
+    other_config: String,
+}
+
+impl Vbd {
+    fn read(record: &Record<'_>) -> Result<Vbd> {
+        Ok(Vbd {
+            uuid: record.get("uuid")?,
+            vdi_uuid: record.optional("vdi-uuid")?,
+            userdevice: record.text("userdevice").to_owned(),
+            other_config: record.text("other-config").to_owned(),
+        })
+    }
+
+    /// A value of `other-config`.
+    pub fn other_config(&self, key: &str) -> Option<&str> {
+        super::record::map_value(&self.other_config, key)
+    }
+
+    /// The VBDs of a VM.
+    pub fn of_vm(xe: &Xe, vm: &Uuid) -> Result<Vec<Vbd>> {
+        xe.list("vbd", &FIELDS, &[("vm-uuid", &vm.to_string())], Vbd::read)
+    }
+}
+
+/// The slot's content: what `vbd-create` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Disk,
+    Cd,
+}
+
+/// Puts a VDI into a VM's slot.
+pub fn create(vm: &Uuid, vdi: &Uuid, device: u32, kind: Kind, is_read_only: bool, is_bootable: bool) -> Call {
+    call("vbd-create")
+        .set("vm-uuid", vm)
+        .set("vdi-uuid", vdi)
+        .set("device", device)
+        .set("type", if kind == Kind::Cd { "CD" } else { "Disk" })
+        .set("mode", if is_read_only { "RO" } else { "RW" })
+        .set("bootable", is_bootable)
+}
+
+pub fn set(uuid: &Uuid) -> Call {
+    call("vbd-param-set").set("uuid", uuid)
+}

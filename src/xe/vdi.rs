@@ -1,0 +1,57 @@
+//! XAPI virtual disk images.
+
+use super::{Call, Record, Uuid, Xe, call};
+use crate::report::Result;
+
+const FIELDS: [&str; 5] = ["uuid", "sr-uuid", "vbd-uuids", "virtual-size", "is-a-snapshot"];
+
+/// A VDI as the pool has it.
+#[derive(Clone, Debug)]
+pub struct Vdi {
+    pub uuid: Uuid,
+    pub sr_uuid: Uuid,
+    pub vbds: usize,
+    pub virtual_size_bytes: u64,
+    pub is_a_snapshot: bool,
+}
+
+impl Vdi {
+    fn read(record: &Record<'_>) -> Result<Vdi> {
+        Ok(Vdi {
+            uuid: record.get("uuid")?,
+            sr_uuid: record.get("sr-uuid")?,
+            vbds: record.members("vbd-uuids").count(),
+            virtual_size_bytes: record.get("virtual-size")?,
+            is_a_snapshot: record.text("is-a-snapshot") == "true",
+        })
+    }
+
+    /// The VDI with this uuid; `None` when the pool has none.
+    pub fn find(xe: &Xe, uuid: &Uuid) -> Result<Option<Vdi>> {
+        Ok(xe.list("vdi", &FIELDS, &[("uuid", &uuid.to_string())], Vdi::read)?.pop())
+    }
+
+    /// The VDIs with this tag.
+    pub fn with_tag(xe: &Xe, tag: &str) -> Result<Vec<Vdi>> {
+        xe.list("vdi", &FIELDS, &[("tags:contains", tag)], Vdi::read)
+    }
+}
+
+/// Makes an empty VDI. The tags are part of the creation; `other-config` could not be (cli_operations.ml:1934).
+pub fn create(sr: &Uuid, name_label: &str, size_bytes: u64, tags: &[String]) -> Call {
+    let call = call("vdi-create")
+        .set("sr-uuid", sr)
+        .set("name-label", name_label)
+        .set("virtual-size", size_bytes)
+        .set("type", "user");
+    call.set_all(tags.iter().map(|tag| (format!("tags:{tag}"), "")))
+}
+
+pub fn destroy(uuid: &Uuid) -> Call {
+    call("vdi-destroy").set("uuid", uuid)
+}
+
+/// Grows a VDI that is not in use.
+pub fn resize(uuid: &Uuid, size_bytes: u64) -> Call {
+    call("vdi-resize").set("uuid", uuid).set("disk-size", size_bytes)
+}

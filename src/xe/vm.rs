@@ -1,0 +1,129 @@
+//! XAPI VMs.
+
+use super::{Call, PowerState, Record, Uuid, Xe, call};
+use crate::report::Result;
+use anyhow::Context;
+
+/// Fields of a VM that no tenant can write, and so safe to read from a list.
+const FIELDS: [&str; 6] =
+    ["uuid", "power-state", "snapshots", "resident-on", "other-config", "memory-actual"];
+
+/// A VM as the pool has it.
+#[derive(Clone, Debug)]
+pub struct Vm {
+    pub uuid: Uuid,
+    pub power_state: PowerState,
+    /// The host it runs on.
+    pub resident_on: Option<Uuid>,
+    pub snapshots: usize,
+    /// 0 while it does not run.
+    pub memory_actual_bytes: u64,
+    other_config: String,
+}
+
+impl Vm {
+    fn read(record: &Record<'_>) -> Result<Vm> {
+        Ok(Vm {
+            uuid: record.get("uuid")?,
+            power_state: record.get("power-state")?,
+            resident_on: record.optional("resident-on")?,
+            snapshots: record.members("snapshots").count(),
+            memory_actual_bytes: record.text("memory-actual").parse().unwrap_or(0),
+            other_config: record.text("other-config").to_owned(),
+        })
+    }
+
+    /// A value of `other-config`.
+    pub fn other_config(&self, key: &str) -> Option<&str> {
+        super::record::map_value(&self.other_config, key)
+    }
+
+    /// The VM with this uuid; `None` when the pool has none.
+    pub fn find(xe: &Xe, uuid: &Uuid) -> Result<Option<Vm>> {
+        Ok(xe.list("vm", &FIELDS, &[("uuid", &uuid.to_string())], Vm::read)?.pop())
+    }
+
+    /// All VMs of the pool.
+    pub fn all(xe: &Xe) -> Result<Vec<Vm>> {
+        xe.list("vm", &FIELDS, &[("is-control-domain", "false")], Vm::read)
+    }
+
+    /// The VMs with this pair in `other-config`.
+    pub fn with_other_config(xe: &Xe, key: &str, value: &str) -> Result<Vec<Vm>> {
+        xe.list("vm", &FIELDS, &[(&format!("other-config:{key}"), value)], Vm::read)
+    }
+
+    pub fn is_running_on(&self, host: &Uuid) -> bool {
+        self.power_state == PowerState::Running && self.resident_on.as_ref() == Some(host)
+    }
+}
+
+/// Makes a halted VM out of a template (by uuid or name-label).
+pub fn install(template: &str, name_label: &str) -> Call {
+    call("vm-install").set("template", template).set("new-name-label", name_label)
+}
+
+pub fn set(uuid: &Uuid) -> Call {
+    call("vm-param-set").set("uuid", uuid)
+}
+
+pub fn start(uuid: &Uuid, host: &Uuid) -> Call {
+    call("vm-start").set("uuid", uuid).set("on", host)
+}
+
+/// Asks the guest to power off.
+pub fn clean_shutdown(uuid: &Uuid) -> Call {
+    call("vm-shutdown").set("uuid", uuid)
+}
+
+/// Pulls the plug.
+pub fn hard_shutdown(uuid: &Uuid) -> Call {
+    call("vm-shutdown").set("uuid", uuid).set("force", true)
+}
+
+/// Removes a halted VM's record, with its VBDs and VIFs. Its VDIs stay.
+pub fn destroy(uuid: &Uuid) -> Call {
+    call("vm-destroy").set("uuid", uuid)
+}
+
+/// Removes a halted VM, its snapshots, and the VDIs behind VBDs that have `owner` in their `other-config`,
+/// in one call (xapi cli_operations.ml:4188).
+pub fn uninstall(uuid: &Uuid) -> Call {
+    call("vm-uninstall").set("uuid", uuid).set("force", true)
+}
+
+pub fn live_migrate(uuid: &Uuid, host: &Uuid) -> Call {
+    call("vm-migrate").set("uuid", uuid).set("host-uuid", host).set("live", true)
+}
+
+/// Static and dynamic limits in one call: one by one they would have to be set in an order that depends on
+/// what they are now.
+pub fn memory_limits(uuid: &Uuid, limits: &MemoryLimits) -> Call {
+    call("vm-memory-limits-set")
+        .set("uuid", uuid)
+        .set("static-min", limits.static_min_bytes)
+        .set("dynamic-min", limits.dynamic_min_bytes)
+        .set("dynamic-max", limits.dynamic_max_bytes)
+        .set("static-max", limits.static_max_bytes)
+}
+
+/// What a VM may have of a host's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryLimits {
+    pub static_min_bytes: u64,
+    pub dynamic_min_bytes: u64,
+    pub dynamic_max_bytes: u64,
+    pub static_max_bytes: u64,
+}
+
+/// How much each of its CPUs is in use now, added up, in percent of one CPU.
+pub fn cpu_percent(xe: &Xe, uuid: &Uuid) -> Result<f64> {
+    let map = xe.param_get("vm", uuid, "VCPUs-utilisation")?;
+    let shares = map.split("; ").filter_map(|pair| pair.split_once(": "));
+    let sum: f64 = shares
+        .map(|(_cpu, share)| {
+            share.trim().parse::<f64>().with_context(|| format!("VCPUs-utilisation is {map:?}"))
+        })
+        .sum::<Result<f64>>()?;
+    Ok(sum * 100.0)
+}
