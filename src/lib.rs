@@ -2,11 +2,13 @@
 //! Platform. The program is `src/main.rs`; this library lets tests and benchmarks reach its parts.
 
 pub mod image;
+pub mod one;
 pub mod parallel;
 pub mod process;
 pub mod report;
 pub mod retry;
 pub mod signal;
 pub mod sim;
+pub mod translate;
 pub mod undo;
 pub mod xe;

@@ -1,0 +1,178 @@
+//! The administrator's settings: `etc/vmm/xcp/xcprc` beside the drivers, `NAME=value` lines that a shell
+//! could source. An environment variable of the same name wins.
+
+use crate::report::Result;
+use anyhow::{Context, anyhow, bail, ensure};
+use std::collections::HashMap;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What may be set, all of it (the file's comments tell what each is).
+pub const NAMES: [&str; 14] = [
+    "XE",
+    "XE_SERVER",
+    "XE_PASSWORD_FILE",
+    "XE_TIMEOUT",
+    "XE_TRANSFER_TIMEOUT",
+    "SHUTDOWN_TIMEOUT",
+    "FORCE_SHUTDOWN",
+    "NO_TOOLS_SHUTDOWN",
+    "DEFAULT_SR",
+    "TEMPLATE",
+    "CPU_CAP",
+    "CONTEXT_DEVICE",
+    "MIGRATE_SR",
+    "DATASTORE_LOCATION",
+];
+
+/// The settings as given; defaults are beside their use.
+#[derive(Debug, Default)]
+pub struct Conf {
+    values: HashMap<String, String>,
+    /// Where the file is, for errors.
+    file: Option<PathBuf>,
+}
+
+impl Conf {
+    /// Reads the settings of the drivers that `called_as` belongs to.
+    pub fn load(called_as: &Path) -> Result<Conf> {
+        let mut conf = match find(called_as) {
+            Some(file) => {
+                let text =
+                    fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+                let values = parse(&text).with_context(|| file.display().to_string())?;
+                Conf { values, file: Some(file) }
+            }
+            None => Conf::default(),
+        };
+        for name in NAMES {
+            if let Ok(value) = env::var(name) {
+                conf.values.insert(name.to_owned(), value);
+            }
+        }
+        Ok(conf)
+    }
+
+    /// A setting's text, or what stands for it when it is not set.
+    pub fn text<'a>(&'a self, name: &str, default: &'a str) -> &'a str {
+        match self.values.get(name).map(|value| value.trim()) {
+            None | Some("") => default,
+            Some(value) => value,
+        }
+    }
+
+    /// A setting that is empty unless the administrator sets it.
+    pub fn optional(&self, name: &str) -> Option<&str> {
+        Some(self.text(name, "")).filter(|value| !value.is_empty())
+    }
+
+    /// A time in whole seconds.
+    pub fn seconds(&self, name: &str, default: u64) -> Result<Duration> {
+        let Some(text) = self.optional(name) else { return Ok(Duration::from_secs(default)) };
+        let seconds: u64 = text.parse().map_err(|_| self.wrong(name, text, "a number of seconds"))?;
+        ensure!(seconds > 0, self.wrong(name, text, "more than 0 seconds"));
+        Ok(Duration::from_secs(seconds))
+    }
+
+    /// A yes-or-no setting.
+    pub fn yes(&self, name: &str) -> Result<bool> {
+        let text = self.text(name, "no");
+        match text.to_ascii_lowercase().as_str() {
+            "yes" | "true" | "1" => Ok(true),
+            "no" | "false" | "0" => Ok(false),
+            _ => Err(self.wrong(name, text, "yes or no")),
+        }
+    }
+
+    /// A setting that is one of a few words; the first is the default.
+    pub fn one_of<'a>(&self, name: &str, words: &[&'a str]) -> Result<&'a str> {
+        let default = words.first().copied().unwrap_or_default();
+        let text = self.text(name, default);
+        words
+            .iter()
+            .copied()
+            .find(|word| *word == text)
+            .ok_or_else(|| self.wrong(name, text, &words.join(" or ")))
+    }
+
+    /// The folder of a VM's `disk.N` on the host, `DATASTORE_LOCATION/DS_ID/VM_ID`. Unless the administrator
+    /// says where datastores are, it is what OpenNebula `said`. None if there is no way to tell.
+    pub fn vm_folder(&self, ds_id: Option<u32>, vm_id: u32, said: Option<&Path>) -> Option<PathBuf> {
+        let location = self.optional("DATASTORE_LOCATION");
+        if let (Some(said), None) = (said, location) {
+            return Some(said.to_owned());
+        }
+        let location = Path::new(location.unwrap_or("/var/lib/one/datastores"));
+        Some(location.join(ds_id?.to_string()).join(vm_id.to_string()))
+    }
+
+    fn wrong(&self, name: &str, text: &str, right: &str) -> anyhow::Error {
+        let place =
+            self.file.as_ref().map_or("the environment".to_owned(), |file| file.display().to_string());
+        anyhow!("{name} is {text:?} in {place}: it must be {right}")
+    }
+}
+
+/// `…/remotes/vmm/xcp/deploy` → `…/remotes/etc/vmm/xcp/xcprc`; releases up to 5.4 keep it beside the scripts.
+fn find(called_as: &Path) -> Option<PathBuf> {
+    let beside = called_as.parent()?.join("xcprc");
+    let above = called_as.ancestors().skip(1).map(|folder| folder.join("etc/vmm/xcp/xcprc"));
+    above.chain([beside]).find(|file| file.is_file())
+}
+
+/// Reads `NAME=value` lines: blank lines, comments, `export` and quotes as a shell takes them.
+fn parse(text: &str) -> Result<HashMap<String, String>> {
+    let mut values = HashMap::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let setting = line.strip_prefix("export ").unwrap_or(line);
+        let Some((name, value)) = setting.split_once('=') else {
+            bail!("line {} is not NAME=value", number + 1)
+        };
+        let name = name.trim();
+        ensure!(NAMES.contains(&name), "line {}: there is no setting {name}", number + 1);
+        values.insert(name.to_owned(), unquote(value).with_context(|| format!("line {}", number + 1))?);
+    }
+    Ok(values)
+}
+
+fn unquote(value: &str) -> Result<String> {
+    let value = value.trim();
+    for quote in ['"', '\''] {
+        if let Some(rest) = value.strip_prefix(quote) {
+            let (inner, after) = rest.split_once(quote).context("a quote is not closed")?;
+            let after = after.trim();
+            ensure!(after.is_empty() || after.starts_with('#'), "there is text after the closing quote");
+            return Ok(inner.to_owned());
+        }
+    }
+    Ok(value.split(" #").next().unwrap_or_default().trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn a_file_reads_as_a_shell_would() {
+        let values =
+            parse("# c\n\nXE=/opt/xe # there\nexport TEMPLATE=\"Other install media\"\nDEFAULT_SR=''\n")
+                .unwrap();
+        assert_eq!(values["XE"], "/opt/xe");
+        assert_eq!(values["TEMPLATE"], "Other install media");
+        assert_eq!(values["DEFAULT_SR"], "");
+    }
+
+    #[test]
+    fn a_mistyped_name_is_named() {
+        assert_eq!(
+            parse("XE=xe\nSHUTDOWN_TIMOUT=5").unwrap_err().to_string(),
+            "line 2: there is no setting SHUTDOWN_TIMOUT"
+        );
+    }
+}

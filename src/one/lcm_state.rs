@@ -1,0 +1,20 @@
+//! OpenNebula's life-cycle state of a VM, as far as it tells what becomes of the VM's disks.
+
+/// `LCM_STATE` (VirtualMachine.h, release 7.4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LcmState(pub u32);
+
+impl LcmState {
+    /// `SHUTDOWN`: the VM is terminated after this; only persistent disks are wanted.
+    pub const SHUTDOWN: LcmState = LcmState(12);
+    /// `CLEANUP_RESUBMIT`: `recover --recreate`; the VM begins anew from its images.
+    pub const CLEANUP_RESUBMIT: LcmState = LcmState(15);
+    /// `CLEANUP_DELETE`: `recover --delete`.
+    pub const CLEANUP_DELETE: LcmState = LcmState(23);
+
+    /// Whether OpenNebula throws the VM's own disks away after this action. In all other states, also ones
+    /// that this driver has never heard of, their data is still wanted.
+    pub fn ends_the_vm(self) -> bool {
+        [LcmState::SHUTDOWN, LcmState::CLEANUP_RESUBMIT, LcmState::CLEANUP_DELETE].contains(&self)
+    }
+}

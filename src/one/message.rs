@@ -1,0 +1,58 @@
+//! What OpenNebula tells an action on standard input: the deployment file for `deploy`,
+//! `<VMM_DRIVER_ACTION_DATA>` for all others. Releases before 5.0, and people, give none.
+
+use super::{Element, Vm, input};
+use crate::report::Result;
+use anyhow::{Context, bail};
+use std::io::{IsTerminal, Read, stdin};
+use std::path::{Path, PathBuf};
+
+/// The message of an action on a VM that is already deployed.
+#[derive(Debug)]
+pub struct Message {
+    pub vm: Vm,
+    /// The VM's folder on the host, `DATASTORE/BASE_PATH` / VM id; where its `disk.N` are.
+    pub vm_folder: Option<PathBuf>,
+}
+
+impl Message {
+    /// Reads the message, if there is one: by hand, at a terminal, there is none.
+    pub fn from_stdin() -> Result<Option<Message>> {
+        if stdin().is_terminal() {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        stdin().read_to_end(&mut bytes).context("cannot read the message on standard input")?;
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Ok(None);
+        }
+        Message::parse(&input::decode("the message on standard input", bytes)?).map(Some)
+    }
+
+    /// Reads `<VMM_DRIVER_ACTION_DATA>`, or the bare `<VM>` that some scripts get.
+    pub fn parse(text: &str) -> Result<Message> {
+        let root = Element::parse("the message on standard input", text)?;
+        match root.name.as_str() {
+            "VM" => Ok(Message { vm: Vm::read(&root)?, vm_folder: None }),
+            "VMM_DRIVER_ACTION_DATA" => {
+                let vm = Vm::read(&rooted(root.child("VM")?.clone()))?;
+                let base = root.all("DATASTORE").next().map_or("", |store| store.text("BASE_PATH"));
+                let vm_folder = (!base.is_empty()).then(|| Path::new(base).join(vm.vm_id.to_string()));
+                Ok(Message { vm, vm_folder })
+            }
+            other => bail!("the message on standard input is a {other}, not a VMM_DRIVER_ACTION_DATA"),
+        }
+    }
+}
+
+/// Paths in errors begin with VM, whatever the VM came wrapped in.
+fn rooted(mut vm: Element) -> Element {
+    fn shorten(element: &mut Element) {
+        if let Some(path) = element.path.strip_prefix("VMM_DRIVER_ACTION_DATA/") {
+            element.path = path.to_owned();
+        }
+        element.children.iter_mut().for_each(shorten);
+    }
+    shorten(&mut vm);
+    vm
+}

@@ -1,0 +1,22 @@
+//! OpenNebula's side: the documents it sends, the settings its administrator makes.
+
+pub mod conf;
+pub mod disk;
+pub mod element;
+pub mod input;
+pub mod lcm_state;
+pub mod message;
+pub mod monitor_configuration;
+pub mod nic;
+pub mod release;
+pub mod vm;
+
+pub use conf::Conf;
+pub use disk::Disk;
+pub use element::Element;
+pub use lcm_state::LcmState;
+pub use message::Message;
+pub use monitor_configuration::MonitorConfiguration;
+pub use nic::Nic;
+pub use release::Release;
+pub use vm::Vm;

@@ -1,0 +1,46 @@
+//! Which release of OpenNebula the drivers are called by: `remotes/VERSION`.
+
+use std::fs;
+use std::path::Path;
+
+/// The release's numbers, as `7.4.0` → [7, 4, 0].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Release(Vec<u32>);
+
+/// From this release on, all of standard error that is no log line is the user's error text
+/// (DriverExecHelper.rb); before, only what stands between two marks.
+const PLAIN_ERRORS_SINCE: [u32; 3] = [6, 0, 3];
+
+impl Release {
+    /// The text of VERSION in the remotes that the script stands in.
+    pub fn text_beside(called_as: &Path) -> Option<String> {
+        let file =
+            called_as.ancestors().skip(1).map(|folder| folder.join("VERSION")).find(|file| file.is_file())?;
+        Some(fs::read_to_string(file).ok()?.trim().to_owned())
+    }
+
+    /// None by hand, where no remotes tell.
+    pub fn beside(called_as: &Path) -> Option<Release> {
+        let text = Release::text_beside(called_as)?;
+        Some(Release(text.split('.').map(|number| number.parse().ok()).collect::<Option<_>>()?))
+    }
+
+    /// Whether errors must stand between marks to reach the user.
+    pub fn marks_errors(&self) -> bool {
+        self.0 < PLAIN_ERRORS_SINCE.to_vec()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Release;
+
+    #[test]
+    fn old_releases_want_marks() {
+        for (numbers, marks) in
+            [(vec![5, 12, 0, 3], true), (vec![6, 0, 2], true), (vec![6, 0, 3], false), (vec![7, 4, 0], false)]
+        {
+            assert_eq!(Release(numbers.clone()).marks_errors(), marks, "{numbers:?}");
+        }
+    }
+}

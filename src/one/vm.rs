@@ -1,0 +1,96 @@
+//! The VM document: what OpenNebula wants the VM to be.
+
+use super::{Disk, Element, LcmState, Nic};
+use crate::report::Result;
+use anyhow::{Context, ensure};
+
+/// The VM as the drivers use it. Everything is checked here, before the first change of the pool.
+#[derive(Clone, Debug)]
+pub struct Vm {
+    pub vm_id: u32,
+    pub name: String,
+    /// Empty before the first deployment.
+    pub deploy_id: String,
+    pub lcm_state: LcmState,
+    /// OpenNebula's share of a host's CPUs, in CPUs.
+    pub cpu: f64,
+    pub vcpu: u32,
+    pub vcpu_max: u32,
+    pub memory_mb: u64,
+    pub memory_max_mb: u64,
+    pub disks: Vec<Disk>,
+    pub nics: Vec<Nic>,
+    pub context: Option<ContextDisc>,
+    /// The system datastore of the last history record.
+    pub ds_id: Option<u32>,
+    /// TEMPLATE and USER_TEMPLATE, for what only one translation looks at.
+    pub template: Element,
+    pub user_template: Element,
+}
+
+/// The context disc, built by OpenNebula as `disk.N`.
+#[derive(Clone, Debug)]
+pub struct ContextDisc {
+    pub disk_id: u32,
+    pub target: String,
+}
+
+impl Vm {
+    /// Reads a `<VM>`.
+    pub fn read(vm: &Element) -> Result<Vm> {
+        ensure!(vm.name == "VM", "the document is a {}, not a VM", vm.name);
+        let template = vm.child("TEMPLATE")?.clone();
+        let vcpu: u32 = template.get("VCPU")?.unwrap_or(1);
+        let memory_mb: u64 = template.need("MEMORY")?;
+        let cpu: f64 = template.get("CPU")?.unwrap_or(1.0);
+        let vcpu_max = template.get("VCPU_MAX")?.unwrap_or(vcpu).max(vcpu);
+        let memory_max_mb = template.get("MEMORY_MAX")?.unwrap_or(memory_mb).max(memory_mb);
+        ensure!(cpu.is_finite() && cpu > 0.0, "VM/TEMPLATE/CPU is {cpu}: it must be more than 0");
+        ensure!(vcpu > 0, "VM/TEMPLATE/VCPU is 0: a VM needs at least one");
+        ensure!(memory_mb > 0, "VM/TEMPLATE/MEMORY is 0: a VM needs some (in MB)");
+        ensure!(memory_max_mb <= 16 << 20, "VM/TEMPLATE/MEMORY is more than 16 TB (it is in MB)");
+        let context = template.all("CONTEXT").next().map(ContextDisc::read).transpose()?.flatten();
+        Ok(Vm {
+            vm_id: vm.need("ID")?,
+            name: vm.text("NAME").to_owned(),
+            deploy_id: vm.text("DEPLOY_ID").to_owned(),
+            lcm_state: LcmState(vm.get("LCM_STATE")?.unwrap_or(0)),
+            cpu,
+            vcpu,
+            vcpu_max,
+            memory_mb,
+            memory_max_mb,
+            disks: template.all("DISK").map(Disk::read).collect::<Result<_>>()?,
+            nics: template.all("NIC").map(Nic::read).collect::<Result<_>>()?,
+            context,
+            ds_id: last_datastore(vm)?,
+            user_template: vm.all("USER_TEMPLATE").next().cloned().unwrap_or_default(),
+            template,
+        })
+    }
+
+    /// An attribute that OpenNebula's core does not know: it may stand in either template.
+    pub fn attribute(&self, name: &str) -> &str {
+        let own = self.template.text(name);
+        if own.is_empty() { self.user_template.text(name) } else { own }
+    }
+
+    /// The only element of this name in the template, or an empty one.
+    pub fn section(&self, name: &str) -> Element {
+        self.template.all(name).next().cloned().unwrap_or_default()
+    }
+}
+
+impl ContextDisc {
+    /// A CONTEXT without a DISK_ID makes no disc.
+    fn read(context: &Element) -> Result<Option<ContextDisc>> {
+        let target = context.text("TARGET").to_owned();
+        Ok(context.get("DISK_ID")?.map(|disk_id| ContextDisc { disk_id, target }))
+    }
+}
+
+fn last_datastore(vm: &Element) -> Result<Option<u32>> {
+    let Some(records) = vm.all("HISTORY_RECORDS").next() else { return Ok(None) };
+    let last = records.all("HISTORY").next_back();
+    last.map_or(Ok(None), |history| history.get("DS_ID")).context("the VM's history")
+}

@@ -1,0 +1,69 @@
+//! CPU, VCPU, VCPU_MAX, TOPOLOGY → XAPI's VCPUs and their share.
+
+use crate::one::Vm;
+use crate::report::Result;
+use anyhow::ensure;
+
+/// Xen's weight for one whole CPU; OpenNebula's CPU=1 (credit scheduler, 1 to 65535).
+const WEIGHT_OF_ONE_CPU: f64 = 256.0;
+
+/// The most that XAPI gives a VM (xapi `Xapi_globs.hvm_max_vcpus`… XenServer's configuration limits: 64).
+const MAX_VCPUS: u32 = 64;
+
+/// Parameters for `vm-param-set`. `VCPUs-max` comes before `VCPUs-at-startup`: they are set one by one, and
+/// a start above the maximum is refused.
+pub fn params(vm: &Vm, with_cap: bool) -> Result<Vec<(String, String)>> {
+    ensure!(
+        vm.vcpu_max <= MAX_VCPUS,
+        "VM/TEMPLATE/VCPU is {}: XAPI gives a VM at most {MAX_VCPUS}",
+        vm.vcpu_max
+    );
+    let mut params = vec![
+        ("VCPUs-max".to_owned(), vm.vcpu_max.to_string()),
+        ("VCPUs-at-startup".to_owned(), vm.vcpu.to_string()),
+        ("VCPUs-params:weight".to_owned(), weight(vm.cpu).to_string()),
+    ];
+    if with_cap {
+        params.push(("VCPUs-params:cap".to_owned(), cap_percent(vm.cpu).to_string()));
+    }
+    if let Some(mask) = pinned(vm) {
+        params.push(("VCPUs-params:mask".to_owned(), mask));
+    }
+    if let Some(cores) = cores_per_socket(vm)? {
+        params.push(("platform:cores-per-socket".to_owned(), cores.to_string()));
+    }
+    Ok(params)
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1..=65535 first")]
+fn weight(cpu: f64) -> u32 {
+    (cpu * WEIGHT_OF_ONE_CPU).round().clamp(1.0, 65_535.0) as u32
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1..=6400 first")]
+fn cap_percent(cpu: f64) -> u32 {
+    (cpu * 100.0).round().clamp(1.0, 100.0 * f64::from(MAX_VCPUS)) as u32
+}
+
+/// The host CPUs that the scheduler pinned the VM to.
+fn pinned(vm: &Vm) -> Option<String> {
+    let policy = vm.section("TOPOLOGY").text("PIN_POLICY").to_ascii_uppercase();
+    if policy.is_empty() || policy == "NONE" {
+        return None;
+    }
+    let nodes = vm.template.all("NUMA_NODE").map(|node| node.text("CPUS")).filter(|cpus| !cpus.is_empty());
+    Some(nodes.collect::<Vec<_>>().join(",")).filter(|mask| !mask.is_empty())
+}
+
+fn cores_per_socket(vm: &Vm) -> Result<Option<u32>> {
+    let topology = vm.section("TOPOLOGY");
+    let cores: Option<u32> = topology.get("CORES")?;
+    let threads: u32 = topology.get("THREADS")?.unwrap_or(1).max(1);
+    let Some(cores) = cores.map(|cores| cores * threads) else { return Ok(None) };
+    ensure!(
+        cores > 0 && vm.vcpu_max.is_multiple_of(cores),
+        "VM/TEMPLATE/TOPOLOGY asks for {cores} VCPUs a socket, of which {} VCPUs cannot be made",
+        vm.vcpu_max
+    );
+    Ok(Some(cores))
+}

@@ -1,0 +1,96 @@
+//! What marks the pool's objects as ours: OpenNebula's ids in `other-config`, and tags on VDIs, which take
+//! no `other-config` when they are made.
+//!
+//! A user of the pool may copy a VM or a VDI with all its marks. A VM's mark therefore names the VM's own
+//! uuid, and only a VM whose mark is its own is ours; a VDI's tag names the VM it was made for.
+
+use crate::one;
+use crate::xe::{Uuid, vbd, vm};
+
+/// OpenNebula's number of the VM; on VMs, VBDs and VIFs.
+pub const VM_ID: &str = "one_vm_id";
+/// The VM's own uuid.
+pub const VM_UUID: &str = "one_vm_uuid";
+/// The system datastore's number.
+pub const DS_ID: &str = "one_ds_id";
+/// The uuid that OpenNebula keeps for the VM's machine (OS/UUID).
+pub const OS_UUID: &str = "one_os_uuid";
+/// OpenNebula's number of the disk; on VBDs, set only once the disk's bytes are all in its VDI.
+pub const DISK_ID: &str = "one_disk_id";
+/// `file` or `vdi`: who owns the VDI behind a VBD.
+pub const ORIGIN: &str = "one_origin";
+/// Size and time of change of the image file that a VDI was filled from.
+pub const FILE_STAMP: &str = "one_file";
+/// OpenNebula's number of the NIC.
+pub const NIC_ID: &str = "one_nic_id";
+/// XAPI's own mark for "this VDI goes with its VM" (xapi constants.ml `owner_key`).
+pub const OWNER: &str = "owner";
+
+/// `one-7`: the VM's name-label.
+pub fn vm_name(vm_id: u32) -> String {
+    format!("one-{vm_id}")
+}
+
+/// `one-7-disk-0`: the name-label of a VDI that was made for a VM's disk.
+pub fn vdi_name(vm_id: u32, disk_id: u32) -> String {
+    format!("one-{vm_id}-disk-{disk_id}")
+}
+
+/// The tag of every VDI that was made for this XAPI VM.
+pub fn vdi_tag(vm: &Uuid) -> String {
+    format!("one-vm-{vm}")
+}
+
+/// The tags of a VDI that is made for a VM's disk.
+pub fn vdi_tags(vm: &Uuid, vm_id: u32, disk_id: u32) -> Vec<String> {
+    vec![vdi_tag(vm), vdi_name(vm_id, disk_id)]
+}
+
+/// The marks of a VM, as `vm-param-set` takes them.
+pub fn vm_marks(vm: &one::Vm, uuid: &Uuid) -> Vec<(String, String)> {
+    let mut marks = vec![(VM_ID, vm.vm_id.to_string()), (VM_UUID, uuid.to_string())];
+    marks.extend(vm.ds_id.map(|ds_id| (DS_ID, ds_id.to_string())));
+    let os_uuid = vm.section("OS").text("UUID").parse::<Uuid>();
+    marks.extend(os_uuid.ok().map(|os_uuid| (OS_UUID, os_uuid.to_string())));
+    in_other_config(marks)
+}
+
+/// The marks of a VBD whose VDI holds all of `disk_id`.
+pub fn vbd_marks(vm_id: u32, disk_id: u32, origin: &one::disk::Origin, stamp: &str) -> Vec<(String, String)> {
+    let mut marks = vec![(VM_ID, vm_id.to_string()), (DISK_ID, disk_id.to_string())];
+    match origin {
+        one::disk::Origin::File => {
+            marks.extend([
+                (ORIGIN, "file".to_owned()),
+                (FILE_STAMP, stamp.to_owned()),
+                (OWNER, String::new()),
+            ]);
+        }
+        one::disk::Origin::Vdi => marks.push((ORIGIN, "vdi".to_owned())),
+    }
+    in_other_config(marks)
+}
+
+/// The marks of a VIF.
+pub fn vif_marks(vm_id: u32, nic_id: u32) -> Vec<(String, String)> {
+    in_other_config(vec![(VM_ID, vm_id.to_string()), (NIC_ID, nic_id.to_string())])
+}
+
+fn in_other_config(marks: Vec<(&str, String)>) -> Vec<(String, String)> {
+    marks.into_iter().map(|(key, value)| (format!("other-config:{key}"), value)).collect()
+}
+
+/// Whether the VM is the one that was made for OpenNebula's VM, and not a copy of it.
+pub fn is_original(vm: &vm::Vm) -> bool {
+    vm.other_config(VM_UUID) == Some(vm.uuid.to_string().as_str())
+}
+
+/// The disk whose bytes are all in this VBD's VDI.
+pub fn disk_id(vbd: &vbd::Vbd) -> Option<u32> {
+    vbd.other_config(DISK_ID)?.parse().ok()
+}
+
+/// Whether the VDI behind the VBD was made for the VM and goes with it.
+pub fn goes_with_vm(vbd: &vbd::Vbd) -> bool {
+    vbd.other_config(ORIGIN) == Some("file")
+}

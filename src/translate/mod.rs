@@ -1,0 +1,11 @@
+//! From OpenNebula's words to XAPI's: pure functions, and the only place with both.
+
+pub mod boot;
+pub mod cpu;
+pub mod device;
+pub mod mark;
+pub mod memory;
+pub mod platform;
+pub mod raw;
+pub mod unsupported;
+pub mod vif;
