@@ -1,9 +1,13 @@
 //! OpenNebula's virtualization (VMM) and information (IM) drivers for XCP-ng, XenServer and Xen Cloud
 //! Platform. The program is `src/main.rs`; this library lets tests and benchmarks reach its parts.
 
+pub mod action;
+pub mod cli;
 pub mod image;
+pub mod links;
 pub mod one;
 pub mod parallel;
+pub mod probe;
 pub mod process;
 pub mod report;
 pub mod retry;

@@ -1,6 +1,7 @@
 //! `one-xcp`: one program behind every script that OpenNebula calls for its XCP hosts.
 
-use one_xcp::sim;
+use clap::Parser;
+use one_xcp::{cli, report, sim};
 use std::env;
 use std::ffi::OsString;
 use std::path::Path;
@@ -13,8 +14,12 @@ fn main() -> ExitCode {
         return sim::main(args.into_iter().skip(1));
     }
     match args.get(1).and_then(|name| name.to_str()) {
-        Some("xe") => sim::main(args.into_iter().skip(2)),
-        Some("sim") => sim::control::main(args.into_iter().skip(2)),
-        _ => ExitCode::FAILURE,
+        Some("xe") => return sim::main(args.into_iter().skip(2)),
+        Some("sim") => return sim::control::main(args.into_iter().skip(2)),
+        _ => {}
+    }
+    match cli::Cli::try_parse_from(cli::expand_link(args)) {
+        Ok(cli) => cli.run(),
+        Err(usage) => report::usage(&usage),
     }
 }

@@ -1,0 +1,17 @@
+//! `cancel`: pulls the VM's plug, brings its disks back to where OpenNebula expects them, and removes the VM
+//! from the pool.
+
+use super::Caller;
+use super::leave::{self, Leaving, power_off};
+use crate::report::Result;
+
+/// Power a VM off at once, and remove it from the pool.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(flatten)]
+    leaving: Leaving,
+}
+
+pub fn run(caller: &Caller, args: &Args) -> Result<String> {
+    leave::run(caller, &args.leaving, power_off::at_once)
+}

@@ -1,0 +1,159 @@
+//! The steps that make the VM, each with what takes it back.
+
+use super::plan::{DEFAULT_TEMPLATE, Plan, PlannedDisk, Source};
+use super::pool::Pool;
+use crate::image::{Image, LastFooter};
+use crate::one::Vm;
+use crate::parallel;
+use crate::report::{self, Result};
+use crate::translate::{mark, vif};
+use crate::undo::Undo;
+use crate::xe::transfer::StreamFormat;
+use crate::xe::vbd::Vbd;
+use crate::xe::{Record, Uuid, Xe, call, network, outcome_unknown, vbd, vdi, vm};
+use anyhow::Context;
+use std::path::Path;
+
+/// Makes the VM's record. It is marked by the next call, [`fill`]'s first.
+pub fn install(xe: &Xe, undo: &Undo<'_>, vm: &Vm, plan: &Plan) -> Result<Uuid> {
+    let name = mark::vm_name(vm.vm_id);
+    let made = xe.ask(&vm::install(&plan.template, &name));
+    if made.is_err() {
+        find_unanswered_vm(xe, undo, &name);
+    }
+    let uuid: Uuid = made.with_context(|| format!("cannot make VM {name}"))?;
+    undo.by(vm::destroy(&uuid));
+    xe.run(&vm::set(&uuid).set_all(mark::vm_marks(vm, &uuid)).set_all(plan.params.iter().cloned()))
+        .with_context(|| format!("cannot set up VM {name}"))?;
+    if plan.template != DEFAULT_TEMPLATE {
+        remove_template_disks(xe, &uuid)?;
+    }
+    Ok(uuid)
+}
+
+/// Templates of guest systems bring disks of their own, empty; OpenNebula's take their place.
+fn remove_template_disks(xe: &Xe, uuid: &Uuid) -> Result<()> {
+    for vbd in Vbd::of_vm(xe, uuid)? {
+        match (vbd.other_config(mark::OWNER), &vbd.vdi_uuid) {
+            (Some(_), Some(vdi)) => xe.run(&vdi::destroy(vdi))?,
+            _ => xe.run(&call("vbd-destroy").set("uuid", &vbd.uuid))?,
+        };
+    }
+    Ok(())
+}
+
+/// Gives the VM its memory, disks and NICs: all side by side, each disk and NIC a chain of its own.
+pub fn fill(xe: &Xe, undo: &Undo<'_>, pool: &Pool, vm: &Vm, plan: &Plan, uuid: &Uuid) -> Result<()> {
+    let mut pieces = vec![Piece::Memory];
+    pieces.extend(plan.disks.iter().map(Piece::Disk));
+    pieces.extend(
+        vm.nics.iter().zip(&pool.networks).enumerate().map(|(device, (nic, network))| Piece::Nic {
+            device,
+            nic,
+            network,
+        }),
+    );
+    let added = parallel::map(&pieces, |piece| match piece {
+        Piece::Memory => {
+            xe.run(&vm::memory_limits(uuid, &plan.memory)).map(drop).context("cannot set the VM's memory")
+        }
+        Piece::Disk(disk) => {
+            add_disk(xe, undo, pool, vm, uuid, disk).with_context(|| format!("disk {}", disk.slot.disk_id))
+        }
+        Piece::Nic { device, nic, network } => {
+            add_nic(xe, vm, uuid, *device, nic, network).with_context(|| format!("NIC {}", nic.nic_id))
+        }
+    });
+    added.into_iter().collect()
+}
+
+enum Piece<'a> {
+    Memory,
+    Disk(&'a PlannedDisk),
+    Nic { device: usize, nic: &'a crate::one::Nic, network: &'a Uuid },
+}
+
+/// The VBD is marked last: a marked VBD's disk is complete.
+fn add_disk(xe: &Xe, undo: &Undo<'_>, pool: &Pool, vm: &Vm, uuid: &Uuid, disk: &PlannedDisk) -> Result<()> {
+    let slot = &disk.slot;
+    let create =
+        |vdi: &Uuid| vbd::create(uuid, vdi, slot.device, slot.kind, disk.is_read_only, disk.is_bootable);
+    let vbd: Uuid = match &disk.source {
+        Source::Vdi(vdi) => xe.ask(&create(vdi))?,
+        Source::Image { file, vdi_size_bytes } => {
+            let name = mark::vdi_name(vm.vm_id, slot.disk_id);
+            let tags = mark::vdi_tags(uuid, vm.vm_id, slot.disk_id);
+            let vdi: Uuid = xe.ask(&vdi::create(pool.sr()?, &name, *vdi_size_bytes, &tags))?;
+            undo.by(vdi::destroy(&vdi));
+            let (filled, vbd) =
+                parallel::both(|| import(xe, &vdi, file, *vdi_size_bytes), || xe.ask(&create(&vdi)));
+            filled.with_context(|| format!("cannot bring {} into the pool", file.display()))?;
+            vbd?
+        }
+    };
+    let marks = mark::vbd_marks(vm.vm_id, slot.disk_id, &disk.origin, &disk.stamp);
+    xe.run(&vbd::set(&vbd).set_all(marks)).map(drop)
+}
+
+/// As a VHD, of which only the blocks with data are stored; a disk so full that it does not fit one goes raw.
+fn import(xe: &Xe, vdi: &Uuid, file: &Path, vdi_size_bytes: u64) -> Result<()> {
+    let mut image = Image::open(file)?;
+    if image.vhd_fits_pipe(vdi_size_bytes)? {
+        xe.import(vdi, StreamFormat::Vhd, |mut to| {
+            image.write_vhd(&mut to, vdi_size_bytes, LastFooter::AtVdiSize)
+        })?;
+    } else {
+        xe.import(vdi, StreamFormat::Raw, |mut to| image.write_raw(&mut to, vdi_size_bytes))?;
+    }
+    Ok(())
+}
+
+fn add_nic(
+    xe: &Xe,
+    vm: &Vm,
+    uuid: &Uuid,
+    device: usize,
+    nic: &crate::one::Nic,
+    network: &Uuid,
+) -> Result<()> {
+    let vif: Uuid = xe.ask(&network::create_vif(uuid, network, device, &nic.mac))?;
+    let marks = mark::vif_marks(vm.vm_id, nic.nic_id);
+    xe.run(&network::set_vif(&vif).set_all(marks).set_all(vif::params(nic))).map(drop)
+}
+
+/// Starts the VM on its host. Where the answer fails to come, its state decides.
+pub fn start(xe: &Xe, undo: &Undo<'_>, pool: &Pool, vm: &Vm, uuid: &Uuid) -> Result<()> {
+    undo.by(vm::hard_shutdown(uuid));
+    let started = xe.run(&vm::start(uuid, &pool.host.uuid));
+    match started {
+        Err(error) if outcome_unknown(&error) => {
+            let runs = vm::Vm::find(xe, uuid)?.is_some_and(|vm| vm.is_running_on(&pool.host.uuid));
+            if runs { Ok(()) } else { Err(error) }
+        }
+        other => other.map(drop),
+    }
+    .with_context(|| format!("cannot start VM {} on {}", mark::vm_name(vm.vm_id), pool.host.name_label))
+}
+
+/// A VM whose `vm-install` failed to answer may be there all the same: halted, under its name, and
+/// without any mark.
+fn find_unanswered_vm(xe: &Xe, undo: &Undo<'_>, name: &str) {
+    let read = |record: &Record<'_>| {
+        let is_marked = record.map_value("other-config", mark::VM_ID).is_some();
+        (!is_marked).then(|| record.get::<Uuid>("uuid")).transpose()
+    };
+    let filters = [("name-label", name), ("power-state", "halted")];
+    match xe.list("vm", &["uuid", "other-config"], &filters, read) {
+        Ok(found) => found.into_iter().flatten().for_each(|uuid| undo.by(vm::destroy(&uuid))),
+        Err(error) => report::warn(format!("a VM {name} may be left in the pool: {error:#}")),
+    }
+}
+
+/// A VDI whose `vdi-create` failed to answer may be there all the same: its tag tells.
+pub fn find_unanswered_vdis(xe: &Xe, undo: &Undo<'_>, uuid: &Uuid) {
+    let tag = mark::vdi_tag(uuid);
+    match vdi::Vdi::with_tag(xe, &tag) {
+        Ok(found) => found.into_iter().for_each(|vdi| undo.by(vdi::destroy(&vdi.uuid))),
+        Err(error) => report::warn(format!("VDIs with the tag {tag} may be left in the pool: {error:#}")),
+    }
+}

@@ -1,0 +1,150 @@
+//! What an earlier deployment of the same VM has left in the pool: a running VM, a halted one whose disks
+//! hold what the guest wrote last, or the remains of a driver that was killed.
+
+use super::plan::{Plan, PlannedDisk, Source};
+use super::pool::Pool;
+use crate::one;
+use crate::report::{self, Result};
+use crate::translate::mark;
+use crate::xe::vbd::Vbd;
+use crate::xe::vdi::{self, Vdi};
+use crate::xe::{PowerState, Uuid, Xe, vm};
+use anyhow::{Context, bail};
+
+/// What there is.
+pub enum Found {
+    Nothing,
+    /// It runs where it should.
+    Running(Uuid),
+    /// It is halted, and all of its disks are complete.
+    Halted(Halted),
+    /// As Halted, and snapshots in the pool belong to it: the VM's record cannot be replaced.
+    WithSnapshots(Uuid),
+}
+
+/// A halted VM with complete disks: the guest powered itself off, or its deployment was about to start it.
+pub struct Halted {
+    uuid: Uuid,
+    vbds: Vec<Vbd>,
+}
+
+/// Sorts out what carries the VM's mark, and clears away what a killed driver left.
+pub fn find(xe: &Xe, pool: &Pool, there: Vec<vm::Vm>, vm: &one::Vm) -> Result<Found> {
+    let mut complete: Vec<(vm::Vm, Vec<Vbd>)> = Vec::new();
+    for old in there.into_iter().filter(mark::is_original) {
+        match old.power_state {
+            PowerState::Halted => {}
+            PowerState::Running if old.is_running_on(&pool.host.uuid) => return Ok(Found::Running(old.uuid)),
+            PowerState::Suspended => bail!(
+                "VM {} is suspended in the pool as {}, with its memory: restore it, or give it up with cancel",
+                vm.vm_id,
+                old.uuid
+            ),
+            state => bail!(
+                "VM {} is {state} in the pool as {}{}: it is not started twice",
+                vm.vm_id,
+                old.uuid,
+                old.resident_on.map(|host| format!(" on host {host}")).unwrap_or_default()
+            ),
+        }
+        let vbds = Vbd::of_vm(xe, &old.uuid)?;
+        let vdis = Vdi::with_tag(xe, &mark::vdi_tag(&old.uuid))?;
+        if is_complete(&vbds, &vdis) {
+            complete.push((old, vbds));
+        } else {
+            clear(xe, &old.uuid, &vdis).context("remains of an earlier deployment")?;
+        }
+    }
+    let Some((old, vbds)) = complete.pop() else { return Ok(Found::Nothing) };
+    if let Some((other, _)) = complete.pop() {
+        bail!(
+            "VM {} is in the pool twice, as {} and {}: remove the one that is not wanted",
+            vm.vm_id,
+            old.uuid,
+            other.uuid
+        );
+    }
+    if old.snapshots > 0 {
+        return Ok(Found::WithSnapshots(old.uuid));
+    }
+    Ok(Found::Halted(Halted { uuid: old.uuid, vbds }))
+}
+
+/// A disk's VBD gets its mark when the disk's bytes are all in its VDI, and the VM is started only then. So a
+/// VM with a VDI that no marked VBD holds never ran.
+fn is_complete(vbds: &[Vbd], vdis: &[Vdi]) -> bool {
+    let marked: Vec<&Uuid> = vbds
+        .iter()
+        .filter(|vbd| mark::disk_id(vbd).is_some())
+        .filter_map(|vbd| vbd.vdi_uuid.as_ref())
+        .collect();
+    !marked.is_empty() && vdis.iter().all(|vdi| vdi.is_a_snapshot || marked.contains(&&vdi.uuid))
+}
+
+/// Removes a VM that never ran, and the VDIs that were made for it and that nobody else uses. The VM goes
+/// last: while it is there, what is left of it can be found.
+fn clear(xe: &Xe, uuid: &Uuid, vdis: &[Vdi]) -> Result<()> {
+    report::info(format!("clearing away what an earlier deployment left: VM {uuid}"));
+    for left in vdis.iter().filter(|vdi| vdi.vbds <= 1 && !vdi.is_a_snapshot) {
+        xe.run(&vdi::destroy(&left.uuid))?;
+    }
+    xe.run(&vm::destroy(uuid)).map(drop)
+}
+
+/// Starts the record as it is: to replace it would cut it from its snapshots.
+pub fn restart(xe: &Xe, pool: &Pool, uuid: &Uuid) -> Result<String> {
+    report::warn(format!("VM {uuid} has snapshots: it is started as it was, without changes made since"));
+    xe.run(&vm::start(uuid, &pool.host.uuid)).with_context(|| format!("cannot start VM {uuid}"))?;
+    Ok(uuid.to_string())
+}
+
+impl Halted {
+    /// The VDI that holds this disk's data. The context disc is always made anew.
+    pub fn vdi_of(&self, disk: &PlannedDisk) -> Option<Uuid> {
+        let is_file = matches!(disk.source, Source::Image { .. });
+        let vbd = self.vbds.iter().find(|vbd| mark::disk_id(vbd) == Some(disk.slot.disk_id))?;
+        if !is_file || !mark::goes_with_vm(vbd) || disk.is_read_only {
+            return None;
+        }
+        if vbd.other_config(mark::FILE_STAMP) != Some(disk.stamp.as_str()) {
+            report::warn(format!(
+                "disk {} has been changed as a file since the VM last ran: what the guest wrote counts, not the file",
+                disk.slot.disk_id
+            ));
+        }
+        vbd.vdi_uuid.clone()
+    }
+
+    /// Removes the old VM, now that a new one runs with its disks.
+    pub fn replaced_by(&self, xe: &Xe, plan: &Plan) {
+        let used: Vec<&Uuid> = plan
+            .disks
+            .iter()
+            .filter_map(|disk| match &disk.source {
+                Source::Vdi(vdi) => Some(vdi),
+                Source::Image { .. } => None,
+            })
+            .collect();
+        let in_plan = |disk_id| plan.disks.iter().any(|disk| disk.slot.disk_id == disk_id);
+        for vbd in self.vbds.iter().filter(|vbd| mark::goes_with_vm(vbd)) {
+            let (Some(vdi), Some(disk_id)) = (&vbd.vdi_uuid, mark::disk_id(vbd)) else { continue };
+            if used.contains(&vdi) {
+                continue;
+            }
+            if in_plan(disk_id) {
+                tell(xe.run(&vdi::destroy(vdi)));
+            } else {
+                report::warn(format!(
+                    "VDI {vdi}, disk {disk_id} of the VM until it was detached, is kept in the pool"
+                ));
+            }
+        }
+        tell(xe.run(&vm::destroy(&self.uuid)));
+    }
+}
+
+fn tell(result: Result<String>) {
+    if let Err(error) = result {
+        report::warn(format!("cannot clear away the VM of before: {error:#}"));
+    }
+}

@@ -1,0 +1,110 @@
+//! `deploy`: makes the VM and starts it. Called again for the same VM it ends with exactly one.
+
+mod build;
+mod existing;
+mod plan;
+mod pool;
+
+use super::Caller;
+use crate::one::{Conf, Element, Vm, input};
+use crate::parallel;
+use crate::report::{self, Result};
+use crate::translate::{mark, unsupported};
+use crate::undo::Undo;
+use crate::xe::{Uuid, Xe, vm};
+use anyhow::Context;
+use existing::Found;
+use plan::Plan;
+use pool::Pool;
+use std::fs::{self, File};
+use std::io::{IsTerminal, stdin};
+use std::path::{Path, PathBuf};
+
+/// Make a VM from its deployment file and start it; prints its DEPLOY_ID.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The deployment file; its folder holds the VM's disks. Over ssh it comes on standard input instead
+    deployment_file: PathBuf,
+    /// The host to start the VM on
+    host: String,
+    /// What OpenNebula appends: VM id and host
+    #[arg(hide = true)]
+    rest: Vec<String>,
+}
+
+pub fn run(caller: &Caller, args: &Args) -> Result<String> {
+    let conf = caller.conf()?;
+    let xe = caller.xe(&conf, &args.host)?;
+    let document = Element::parse("the deployment file", &deployment(&args.deployment_file)?)?;
+    let vm = Vm::read(&document)?;
+    let plan = Plan::make(&vm, &conf, &args.deployment_file)?;
+
+    let (pool, there) = parallel::both(
+        || Pool::look_up(&xe, &conf, &vm, &args.host),
+        || vm::Vm::with_other_config(&xe, mark::VM_ID, &vm.vm_id.to_string()),
+    );
+    let (pool, there) = (pool?, there?);
+    let old = match existing::find(&xe, &pool, there, &vm)? {
+        Found::Running(uuid) => {
+            report::info(format!("VM {} already runs on {} as {uuid}", vm.vm_id, pool.host.name_label));
+            return Ok(uuid.to_string());
+        }
+        Found::WithSnapshots(uuid) => return existing::restart(&xe, &pool, &uuid),
+        Found::Halted(old) => Some(old),
+        Found::Nothing => None,
+    };
+    let plan = plan.adopting(old.as_ref());
+    for warning in unsupported::warnings(&vm) {
+        report::warn(warning);
+    }
+    let uuid = build_and_start(&xe, &pool, &vm, &plan)?;
+    if let Some(old) = old {
+        old.replaced_by(&xe, &plan);
+    }
+    Ok(uuid.to_string())
+}
+
+fn build_and_start(xe: &Xe, pool: &Pool, vm: &Vm, plan: &Plan) -> Result<Uuid> {
+    let undo = Undo::new(xe);
+    let uuid = build::install(xe, &undo, vm, plan)?;
+    let built =
+        build::fill(xe, &undo, pool, vm, plan, &uuid).and_then(|()| build::start(xe, &undo, pool, vm, &uuid));
+    if built.is_err() {
+        build::find_unanswered_vdis(xe, &undo, &uuid);
+    }
+    built?;
+    undo.keep();
+    Ok(uuid)
+}
+
+/// The deployment file's text: standard input as OpenNebula gives it, or the file itself by hand.
+fn deployment(file: &Path) -> Result<String> {
+    const WHAT: &str = "the deployment file";
+    let from_file = || -> Result<String> {
+        let file = File::open(file)
+            .with_context(|| format!("cannot read the deployment file {}", file.display()))?;
+        input::read(WHAT, file)
+    };
+    if stdin().is_terminal() {
+        return from_file();
+    }
+    match input::read(WHAT, stdin().lock()) {
+        Err(error) if error.to_string().ends_with("is empty") && fs::metadata(file).is_ok() => from_file(),
+        text => text,
+    }
+}
+
+/// `DATASTORE_LOCATION/DS_ID/VM_ID`: over ssh the deployment file stands there; with local actions it
+/// stands in OpenNebula's own folder, and the disks do not.
+fn vm_folder(vm: &Vm, conf: &Conf, deployment_file: &Path) -> Result<PathBuf> {
+    let beside = deployment_file.parent().unwrap_or(Path::new(""));
+    let is_the_vms = vm.ds_id.is_none_or(|ds_id| beside.ends_with(format!("{ds_id}/{}", vm.vm_id)));
+    conf.vm_folder(vm.ds_id, vm.vm_id, (is_the_vms && beside.is_absolute()).then_some(beside)).with_context(
+        || {
+            format!(
+                "VM/HISTORY_RECORDS names no datastore, and {} is no full path",
+                deployment_file.display()
+            )
+        },
+    )
+}

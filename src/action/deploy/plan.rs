@@ -1,0 +1,128 @@
+//! Everything that can be checked and decided before the pool is touched.
+
+use super::existing::Halted;
+use crate::image::{BLOCK_BYTES, Image};
+use crate::one::disk::Origin;
+use crate::one::{Conf, Disk, Vm};
+use crate::report::Result;
+use crate::translate::device::{ContextDevice, Slot};
+use crate::translate::{boot, cpu, device, memory, platform, raw};
+use crate::xe::Uuid;
+use crate::xe::vm::MemoryLimits;
+use anyhow::{Context, ensure};
+use std::collections::HashSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// The template that is there on every host, and has no disks of its own (xapi create_templates).
+pub const DEFAULT_TEMPLATE: &str = "Other install media";
+
+/// A VM, decided.
+pub struct Plan {
+    pub template: String,
+    pub params: Vec<(String, String)>,
+    pub memory: MemoryLimits,
+    pub disks: Vec<PlannedDisk>,
+}
+
+/// A disk and where its bytes come from.
+#[derive(Clone, Debug)]
+pub struct PlannedDisk {
+    pub slot: Slot,
+    pub is_read_only: bool,
+    pub is_bootable: bool,
+    pub origin: Origin,
+    pub source: Source,
+    /// Tells later whether the image file is still the one that the VDI was filled from.
+    pub stamp: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// An image file: a VDI of this size is made and filled from it.
+    Image { file: PathBuf, vdi_size_bytes: u64 },
+    /// A VDI that is there already.
+    Vdi(Uuid),
+}
+
+impl Plan {
+    /// Checks the document and the disks' files.
+    pub fn make(vm: &Vm, conf: &Conf, deployment_file: &Path) -> Result<Plan> {
+        let folder = super::vm_folder(vm, conf, deployment_file)?;
+        let context_device =
+            ContextDevice::of_setting(conf.one_of("CONTEXT_DEVICE", &["auto", "cd", "disk"])?);
+        let slots = device::slots(vm, context_device)?;
+        let mut disks = Vec::new();
+        for slot in slots {
+            let disk = vm.disks.iter().find(|disk| disk.disk_id == slot.disk_id);
+            disks.push(PlannedDisk::make(vm, disk, slot, &folder)?);
+        }
+        let ids: HashSet<u32> = disks.iter().map(|disk| disk.slot.disk_id).collect();
+        let wanted = vm.disks.len() + usize::from(vm.context.is_some());
+        ensure!(ids.len() == wanted, "VM/TEMPLATE has several disks with the same DISK_ID");
+        let mut params = vec![("name-description".to_owned(), description(&vm.name))];
+        params.extend(cpu::params(vm, conf.yes("CPU_CAP")?)?);
+        params.extend(boot::params(vm));
+        params.extend(platform::params(vm)?);
+        params.extend(raw::params(vm)?);
+        let own_template = vm.attribute("XCP_TEMPLATE");
+        let template =
+            if own_template.is_empty() { conf.text("TEMPLATE", DEFAULT_TEMPLATE) } else { own_template };
+        Ok(Plan { template: template.to_owned(), params, memory: memory::limits(vm), disks })
+    }
+
+    /// With the disks that a halted VM of before already has, instead of their files: what the guest wrote
+    /// is there.
+    pub fn adopting(mut self, old: Option<&Halted>) -> Plan {
+        for disk in &mut self.disks {
+            if let Some(vdi) = old.and_then(|old| old.vdi_of(disk)) {
+                disk.source = Source::Vdi(vdi);
+            }
+        }
+        self
+    }
+}
+
+impl PlannedDisk {
+    /// `disk` is none for the context disc.
+    fn make(vm: &Vm, disk: Option<&Disk>, slot: Slot, folder: &Path) -> Result<PlannedDisk> {
+        let file = folder.join(format!("disk.{}", slot.disk_id));
+        let place = disk.map_or("VM/TEMPLATE/CONTEXT", |disk| disk.path.as_str());
+        let origin = disk.map_or(Origin::File, |disk| disk.origin.clone());
+        let (source, stamp) = match origin {
+            Origin::File => image_source(&file),
+            Origin::Vdi => vdi_source(&file).map(|source| (source, String::new())),
+        }
+        .with_context(|| format!("{place} (disk {})", slot.disk_id))?;
+        Ok(PlannedDisk {
+            slot,
+            is_read_only: disk.is_none_or(|disk| disk.is_read_only),
+            is_bootable: boot::boot_disk_id(vm) == Some(slot.disk_id),
+            origin,
+            source,
+            stamp,
+        })
+    }
+}
+
+fn image_source(file: &Path) -> Result<(Source, String)> {
+    let image = Image::open(file)?;
+    let size = image.virtual_size_bytes();
+    let vdi_size_bytes = size.next_multiple_of(BLOCK_BYTES);
+    let meta = fs::metadata(file).with_context(|| file.display().to_string())?;
+    let stamp = format!("{}.{}.{}", meta.len(), meta.mtime(), meta.mtime_nsec());
+    Ok((Source::Image { file: file.to_owned(), vdi_size_bytes }, stamp))
+}
+
+/// `disk.N` of an `xcp` datastore: one line, the VDI's uuid.
+fn vdi_source(file: &Path) -> Result<Source> {
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let vdi = text.trim().parse().with_context(|| format!("{} should name a VDI", file.display()))?;
+    Ok(Source::Vdi(vdi))
+}
+
+/// The user's name for the VM, in one line: `xe` takes a line break for the next argument.
+fn description(name: &str) -> String {
+    crate::report::one_line(name)
+}

@@ -1,0 +1,52 @@
+//! What `deploy` must know of the pool before it changes it.
+
+use crate::one::{Conf, Vm};
+use crate::parallel;
+use crate::report::Result;
+use crate::xe::host::{self, Host};
+use crate::xe::network::{self, Network};
+use crate::xe::{Uuid, Xe, sr};
+use anyhow::Context;
+
+/// The host to start on, the SR for new disks, the network of each NIC.
+pub struct Pool {
+    pub host: Host,
+    pub default_sr: Option<Uuid>,
+    pub networks: Vec<Uuid>,
+}
+
+impl Pool {
+    /// Asks all of it side by side.
+    pub fn look_up(xe: &Xe, conf: &Conf, vm: &Vm, host_name: &str) -> Result<Pool> {
+        let ((hosts, networks), default_sr) = parallel::both(
+            || {
+                parallel::both(
+                    || Host::all(xe),
+                    || if vm.nics.is_empty() { Ok(Vec::new()) } else { Network::all(xe) },
+                )
+            },
+            || match conf.optional("DEFAULT_SR") {
+                Some(name) => sr::named(xe, name).map(Some).context("DEFAULT_SR"),
+                None => sr::pool_default(xe),
+            },
+        );
+        let networks = networks?;
+        let of_nic = |nic: &crate::one::Nic| {
+            let network =
+                network::named(&networks, &nic.bridge).with_context(|| format!("{}/BRIDGE", nic.path));
+            network.map(|network| network.uuid.clone())
+        };
+        Ok(Pool {
+            host: host::named(&hosts?, host_name)?.clone(),
+            default_sr: default_sr?,
+            networks: vm.nics.iter().map(of_nic).collect::<Result<_>>()?,
+        })
+    }
+
+    /// The SR for disks that are made from image files.
+    pub fn sr(&self) -> Result<&Uuid> {
+        self.default_sr.as_ref().context(
+            "the pool has no default SR to put disks on: set one (xe pool-param-set uuid=… default-SR=…) or DEFAULT_SR in xcprc",
+        )
+    }
+}

@@ -1,0 +1,102 @@
+//! How a VM leaves the pool, the part that `shutdown` and `cancel` share: power off, write back, remove.
+//! Nothing is removed before its data is safe.
+
+pub mod power_off;
+mod remove;
+mod write_back;
+
+use super::Caller;
+use crate::one::{Conf, Message};
+use crate::parallel;
+use crate::report::{self, Result};
+use crate::translate::mark;
+use crate::xe::vbd::Vbd;
+use crate::xe::{Uuid, Xe, vm};
+use anyhow::{Context, bail};
+
+/// The arguments of `shutdown` and `cancel`.
+#[derive(clap::Args, Debug)]
+pub struct Leaving {
+    /// The VM's DEPLOY_ID, its uuid in XAPI
+    deploy_id: String,
+    /// The host the VM is on
+    #[arg(default_value = "")]
+    host: String,
+    /// OpenNebula's number of the VM
+    vm_id: Option<u32>,
+    /// What OpenNebula appends: the host once more
+    #[arg(hide = true)]
+    rest: Vec<String>,
+    /// By hand, without OpenNebula's message: remove the VM's disks although nobody tells what they are for
+    #[arg(long)]
+    discard: bool,
+}
+
+/// How the VM is powered off.
+pub type PowerOff = fn(&Xe, &Conf, &vm::Vm) -> Result<()>;
+
+/// What OpenNebula puts for a deployment that gave no id.
+const NO_DEPLOY_ID: &str = "-";
+
+pub fn run(caller: &Caller, args: &Leaving, power_off: PowerOff) -> Result<String> {
+    let conf = caller.conf()?;
+    let message = Message::from_stdin()?;
+    let deploy_id: Option<Uuid> = match args.deploy_id.as_str() {
+        NO_DEPLOY_ID => None,
+        text => Some(text.parse().context("DEPLOY_ID")?),
+    };
+    let vm_id = message.as_ref().map(|message| message.vm.vm_id).or(args.vm_id);
+    let xe = caller.xe(&conf, &args.host)?;
+    let Some((vm, vbds)) = find(&xe, deploy_id.as_ref(), vm_id)? else {
+        report::info(format!("the pool has no VM {}: nothing to do", args.deploy_id));
+        return Ok(String::new());
+    };
+    power_off(&xe, &conf, &vm)?;
+    let Some(message) = message else {
+        return without_message(&xe, &vm, &vbds, args.discard);
+    };
+    write_back::run(&xe, &conf, &message, &vbds)?;
+    if vm.snapshots > 0 && !message.vm.lcm_state.ends_the_vm() {
+        report::info(format!("VM {} stays in the pool, halted: it has snapshots", vm.uuid));
+        return Ok(String::new());
+    }
+    remove::run(&xe, &vm.uuid, &vbds)?;
+    Ok(String::new())
+}
+
+/// The VM and its VBDs. One that OpenNebula knows by no id, or by one that is gone, is looked for by its mark.
+fn find(xe: &Xe, deploy_id: Option<&Uuid>, vm_id: Option<u32>) -> Result<Option<(vm::Vm, Vec<Vbd>)>> {
+    if let Some(uuid) = deploy_id {
+        let (vm, vbds) = parallel::both(|| vm::Vm::find(xe, uuid), || Vbd::of_vm(xe, uuid));
+        if let Some(vm) = vm? {
+            return Ok(Some((vm, vbds?)));
+        }
+    }
+    let Some(vm_id) = vm_id else { return Ok(None) };
+    let marked = vm::Vm::with_other_config(xe, mark::VM_ID, &vm_id.to_string())?;
+    let mut left: Vec<vm::Vm> = marked.into_iter().filter(mark::is_original).collect();
+    let Some(vm) = left.pop() else { return Ok(None) };
+    if let Some(other) = left.pop() {
+        bail!(
+            "VM {vm_id} is in the pool twice, as {} and {}: name the one that is meant",
+            vm.uuid,
+            other.uuid
+        );
+    }
+    let vbds = Vbd::of_vm(xe, &vm.uuid)?;
+    Ok(Some((vm, vbds)))
+}
+
+/// By hand nobody tells whether the disks' data is still wanted: unless said otherwise they stay.
+fn without_message(xe: &Xe, vm: &vm::Vm, vbds: &[Vbd], discard: bool) -> Result<String> {
+    if discard || !vbds.iter().any(mark::goes_with_vm) {
+        remove::run(xe, &vm.uuid, vbds)?;
+    } else {
+        report::info(format!(
+            "VM {} is powered off and stays in the pool with its disks: without OpenNebula's message nobody tells \
+             whether their data is wanted (--discard removes them)",
+            vm.uuid
+        ));
+    }
+    Ok(String::new())
+}

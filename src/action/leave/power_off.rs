@@ -1,0 +1,76 @@
+//! Powering a VM off, through its guest or without.
+
+use crate::one::Conf;
+use crate::report::{self, Result};
+use crate::xe::{PowerState, Xe, failed_with, outcome_unknown, vm, xe_error};
+use anyhow::{Context, bail};
+
+/// XAPI's ways of saying that the guest cannot be asked.
+const NO_GUEST_TOOLS: [&str; 6] = [
+    "VM_LACKS_FEATURE",
+    "VM_LACKS_FEATURE_SHUTDOWN",
+    "VM_LACKS_FEATURE_POWEROFF",
+    "VM_MISSING_PV_DRIVERS",
+    "VM_OLD_PV_DRIVERS",
+    "VM_NO_PV_DRIVERS",
+];
+
+/// XAPI's ways of saying that the guest was asked and did not do it in time.
+const NOT_IN_TIME: [&str; 3] =
+    ["VM_SHUTDOWN_TIMEOUT", "VM_FAILED_SHUTDOWN_ACK", "VM_FAILED_SHUTDOWN_ACKNOWLEDGMENT"];
+
+/// Asks the guest, waits SHUTDOWN_TIMEOUT, and then does as FORCE_SHUTDOWN says; a guest without guest tools
+/// cannot be asked: NO_TOOLS_SHUTDOWN.
+pub fn gently(xe: &Xe, conf: &Conf, vm: &vm::Vm) -> Result<()> {
+    let limit = conf.seconds("SHUTDOWN_TIMEOUT", 180)?;
+    let force_late = conf.yes("FORCE_SHUTDOWN")?;
+    let force_without_tools = conf.one_of("NO_TOOLS_SHUTDOWN", &["force", "fail"])? == "force";
+    match vm.power_state {
+        PowerState::Halted => return Ok(()),
+        PowerState::Running => {}
+        state => bail!("VM {} is {state}: its guest cannot be asked to power off", vm.uuid),
+    }
+    let Err(error) = xe.run_within(&vm::clean_shutdown(&vm.uuid), limit) else { return Ok(()) };
+    if is_off(xe, vm, &error)? {
+        return Ok(());
+    }
+    let late = outcome_unknown(&error) || failed_with(&error, &NOT_IN_TIME);
+    let (why, force) = if failed_with(&error, &NO_GUEST_TOOLS) {
+        ("the guest has no running guest tools to be asked through".to_owned(), force_without_tools)
+    } else if late {
+        (format!("the guest did not power off within {} s", limit.as_secs()), force_late)
+    } else {
+        return Err(error).context(format!("cannot power off VM {}", vm.uuid));
+    };
+    if !force {
+        return Err(error).context(format!("cannot power off VM {}: {why}", vm.uuid));
+    }
+    report::warn(format!("{why}: its plug is pulled"));
+    hard(xe, vm)
+}
+
+/// Pulls the plug of a VM in whatever state.
+pub fn at_once(xe: &Xe, _conf: &Conf, vm: &vm::Vm) -> Result<()> {
+    if vm.power_state == PowerState::Halted { Ok(()) } else { hard(xe, vm) }
+}
+
+fn hard(xe: &Xe, vm: &vm::Vm) -> Result<()> {
+    let Err(error) = xe.run(&vm::hard_shutdown(&vm.uuid)) else { return Ok(()) };
+    if is_off(xe, vm, &error)? {
+        return Ok(());
+    }
+    Err(error).context(format!("cannot pull the plug of VM {}", vm.uuid))
+}
+
+/// After a failure the VM's state decides, not the answer: it may have gone off on its own, or be gone.
+fn is_off(xe: &Xe, vm: &vm::Vm, error: &anyhow::Error) -> Result<bool> {
+    let doubtful = outcome_unknown(error)
+        || failed_with(error, &["VM_BAD_POWER_STATE"])
+        || failed_with(error, &NOT_IN_TIME)
+        || xe_error(error).is_some_and(crate::xe::XeError::is_gone);
+    if !doubtful {
+        return Ok(false);
+    }
+    let now = vm::Vm::find(xe, &vm.uuid)?;
+    Ok(now.is_none_or(|now| now.power_state == PowerState::Halted))
+}

@@ -1,0 +1,42 @@
+//! Removing a halted VM and the VDIs that go with it.
+
+use crate::report::{self, Result};
+use crate::translate::mark;
+use crate::xe::vbd::Vbd;
+use crate::xe::{Uuid, Xe, vdi, vm, xe_error};
+use anyhow::{Context, bail};
+
+/// Removes the VM and its own VDIs; the VDIs of `xcp` datastores, and those that somebody else attached, stay.
+///
+/// XAPI can do it in one call, which takes all VDIs whose VBD says `owner`. It is used only if those are
+/// exactly the VM's own.
+pub fn run(xe: &Xe, uuid: &Uuid, vbds: &[Vbd]) -> Result<()> {
+    let with_owner: Vec<&Vbd> = vbds.iter().filter(|vbd| vbd.other_config(mark::OWNER).is_some()).collect();
+    if with_owner.iter().all(|vbd| mark::goes_with_vm(vbd)) {
+        let Err(error) = xe.run(&vm::uninstall(uuid)) else { return Ok(()) };
+        report::warn(format!("removing VM {uuid} step by step: {error:#}"));
+    }
+    one_by_one(xe, uuid, vbds).with_context(|| format!("cannot remove VM {uuid} from the pool"))
+}
+
+fn one_by_one(xe: &Xe, uuid: &Uuid, vbds: &[Vbd]) -> Result<()> {
+    done_or_gone(xe.run(&vm::destroy(uuid)))?;
+    let mut left = Vec::new();
+    for vdi in vbds.iter().filter(|vbd| mark::goes_with_vm(vbd)).filter_map(|vbd| vbd.vdi_uuid.as_ref()) {
+        if let Err(error) = done_or_gone(xe.run(&vdi::destroy(vdi))) {
+            report::warn(format!("{error:#}"));
+            left.push(vdi.to_string());
+        }
+    }
+    if !left.is_empty() {
+        bail!("VDIs {} are left", left.join(", "));
+    }
+    Ok(())
+}
+
+fn done_or_gone(result: Result<String>) -> Result<()> {
+    match result {
+        Err(error) if xe_error(&error).is_some_and(crate::xe::XeError::is_gone) => Ok(()),
+        other => other.map(drop),
+    }
+}

@@ -1,0 +1,76 @@
+//! The disks of file datastores go back into their files: what the guest wrote is in VDIs, and OpenNebula
+//! will look for it in `disk.N`.
+
+use crate::image::{self, Format, Image};
+use crate::one::{Conf, Disk, Message};
+use crate::parallel;
+use crate::report::{self, Result};
+use crate::retry::Retry;
+use crate::translate::mark;
+use crate::xe::vbd::Vbd;
+use crate::xe::{Uuid, Xe, failed_with};
+use anyhow::{Context, ensure};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Right after a shutdown XAPI may still hold the VDI for a moment.
+const STILL_IN_USE: Retry = Retry { tries: 6, first_pause: Duration::from_millis(500) };
+
+/// Writes every disk back whose data OpenNebula still wants. Each file is replaced only when its new content
+/// is whole.
+pub fn run(xe: &Xe, conf: &Conf, message: &Message, vbds: &[Vbd]) -> Result<()> {
+    let vm = &message.vm;
+    let ends = vm.lcm_state.ends_the_vm();
+    let wanted: Vec<(&Disk, Uuid)> = vm
+        .disks
+        .iter()
+        .filter(|disk| disk.is_wanted_back(ends))
+        .filter_map(|disk| Some((disk, vdi_of(disk, vbds)?)))
+        .collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let folder = folder(conf, message)?;
+    let written = parallel::map(&wanted, |(disk, vdi)| {
+        let file = disk.file(&folder);
+        write_back(xe, disk, vdi, &file).with_context(|| {
+            format!(
+                "cannot write disk {} back to {}; its data is safe in VDI {vdi}",
+                disk.disk_id,
+                file.display()
+            )
+        })
+    });
+    written.into_iter().collect()
+}
+
+fn vdi_of(disk: &Disk, vbds: &[Vbd]) -> Option<Uuid> {
+    let vbd = vbds.iter().find(|vbd| mark::goes_with_vm(vbd) && mark::disk_id(vbd) == Some(disk.disk_id))?;
+    vbd.vdi_uuid.clone()
+}
+
+fn write_back(xe: &Xe, disk: &Disk, vdi: &Uuid, file: &Path) -> Result<()> {
+    // The file that is there tells the format; when it is gone, OpenNebula's word must do.
+    let (format, size_bytes) = match Image::open(file) {
+        Ok(image) => (image.format(), Some(image.virtual_size_bytes())),
+        Err(_) if !file.exists() => {
+            (disk.format.parse::<Format>()?, (disk.size_mb > 0).then_some(disk.size_mb << 20))
+        }
+        Err(error) => return Err(error),
+    };
+    STILL_IN_USE.run(
+        || xe.export_vhd(vdi, |mut stdout| image::vhd_to_file(&mut stdout, file, format, size_bytes)),
+        |error| failed_with(error, &["VDI_IN_USE"]),
+    )?;
+    report::info(format!("disk {} is written back to {}", disk.disk_id, file.display()));
+    Ok(())
+}
+
+/// The VM's folder on the host: `DATASTORE/BASE_PATH`, or where settings and history put it.
+fn folder(conf: &Conf, message: &Message) -> Result<PathBuf> {
+    let folder = conf
+        .vm_folder(message.vm.ds_id, message.vm.vm_id, message.vm_folder.as_deref())
+        .context("the message names no datastore to write the disks back to")?;
+    ensure!(folder.is_dir(), "there is no folder {} to write the VM's disks back to", folder.display());
+    Ok(folder)
+}

@@ -1,0 +1,65 @@
+//! One file for each script that OpenNebula calls, under that script's name.
+
+pub mod cancel;
+pub mod deploy;
+pub mod leave;
+pub mod migrate;
+pub mod poll;
+pub mod shutdown;
+
+use crate::one::Conf;
+use crate::report::Result;
+use crate::retry::Retry;
+use crate::signal::Stop;
+use crate::xe::Xe;
+use anyhow::{Context, ensure};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// How an action was called: which scripts' folder it stands in, and whether to tell each `xe` call.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub called_as: PathBuf,
+    pub verbose: bool,
+}
+
+/// The value of XE_SERVER that means "the host that OpenNebula names".
+const NAMED_HOST: &str = "HOST";
+
+impl Caller {
+    /// The administrator's settings.
+    pub fn conf(&self) -> Result<Conf> {
+        Conf::load(&self.called_as)
+    }
+
+    /// The XAPI to talk to: this host's own, or over the network that of XE_SERVER.
+    pub fn xe(&self, conf: &Conf, host: &str) -> Result<Xe> {
+        let server = match conf.optional("XE_SERVER") {
+            Some(NAMED_HOST) => {
+                ensure!(!host.is_empty(), "XE_SERVER is {NAMED_HOST}, but no host was named");
+                ensure!(!host.starts_with('-'), "{host:?} is not a host's name");
+                Some(host.to_owned())
+            }
+            other => other.map(str::to_owned),
+        };
+        let password_file = conf.optional("XE_PASSWORD_FILE").map(PathBuf::from);
+        if let (Some(server), Some(file)) = (&server, &password_file) {
+            ensure!(
+                file.is_file(),
+                "XE_PASSWORD_FILE: there is no file {}, to log in to {server} with",
+                file.display()
+            );
+        }
+        Ok(Xe {
+            program: Path::new(conf.text("XE", "xe")).to_owned(),
+            server: Mutex::new(server),
+            password_file,
+            limit: conf.seconds("XE_TIMEOUT", 300)?,
+            transfer_limit: conf.seconds("XE_TRANSFER_TIMEOUT", 14_400)?,
+            verbose: self.verbose,
+            retry: Retry { tries: 4, first_pause: Duration::from_millis(500) },
+            stop: Stop::on_signals().context("cannot begin")?,
+        })
+    }
+}

@@ -1,0 +1,104 @@
+//! `poll`: one VM's state and use, in the one line that OpenNebula up to 5.10 reads, or for people.
+
+use super::Caller;
+use crate::report::Result;
+use crate::xe::{PowerState, Uuid, vm};
+use std::fmt::Write;
+
+/// One VM's state and use.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The VM's DEPLOY_ID, its uuid in XAPI
+    deploy_id: Uuid,
+    /// The host OpenNebula has the VM on
+    #[arg(default_value = "")]
+    host: String,
+    /// What OpenNebula appends: VM id and host
+    #[arg(hide = true)]
+    rest: Vec<String>,
+    /// Ask for the CPU's use as well (a second xe call)
+    #[arg(long)]
+    counters: bool,
+    /// Print JSON
+    #[arg(long, conflicts_with = "table")]
+    json: bool,
+    /// Print a table
+    #[arg(long)]
+    table: bool,
+}
+
+/// What there is to say about a VM.
+struct Sample {
+    /// OpenNebula's letter: a(ctive), p(aused), d(isappeared or off).
+    state: char,
+    power_state: Option<PowerState>,
+    resident_on: Option<Uuid>,
+    memory_kib: u64,
+    cpu_percent: Option<f64>,
+}
+
+pub fn run(caller: &Caller, args: &Args) -> Result<String> {
+    let conf = caller.conf()?;
+    let xe = caller.xe(&conf, &args.host)?;
+    let found = vm::Vm::find(&xe, &args.deploy_id)?;
+    let power_state = found.as_ref().map(|vm| vm.power_state);
+    let runs = power_state == Some(PowerState::Running);
+    let sample = Sample {
+        state: letter(power_state),
+        power_state,
+        resident_on: found.as_ref().and_then(|vm| vm.resident_on.clone()),
+        memory_kib: found.as_ref().map_or(0, |vm| vm.memory_actual_bytes / 1024),
+        cpu_percent: (args.counters && runs).then(|| vm::cpu_percent(&xe, &args.deploy_id)).transpose()?,
+    };
+    Ok(if args.json {
+        json(&args.deploy_id, &sample)
+    } else if args.table {
+        table(&args.deploy_id, &sample)
+    } else {
+        one_line(&sample)
+    })
+}
+
+fn letter(power_state: Option<PowerState>) -> char {
+    match power_state {
+        Some(PowerState::Running) => 'a',
+        Some(PowerState::Paused | PowerState::Suspended) => 'p',
+        Some(PowerState::Halted) | None => 'd',
+    }
+}
+
+/// `STATE=a MEMORY=524288 CPU=3.5`: CPU in percent of one CPU, MEMORY in KiB.
+fn one_line(sample: &Sample) -> String {
+    let mut line = format!("STATE={}", sample.state);
+    if sample.state == 'a' {
+        _ = write!(line, " MEMORY={}", sample.memory_kib);
+    }
+    if let Some(cpu) = sample.cpu_percent {
+        _ = write!(line, " CPU={cpu:.1}");
+    }
+    line
+}
+
+fn json(uuid: &Uuid, sample: &Sample) -> String {
+    let text = |value: Option<String>| value.map_or("null".to_owned(), |value| format!("\"{value}\""));
+    format!(
+        r#"{{"deploy_id":"{uuid}","state":"{}","power_state":{},"resident_on":{},"memory_kib":{},"cpu_percent":{}}}"#,
+        sample.state,
+        text(sample.power_state.map(|state| state.to_string())),
+        text(sample.resident_on.as_ref().map(Uuid::to_string)),
+        sample.memory_kib,
+        sample.cpu_percent.map_or("null".to_owned(), |cpu| format!("{cpu:.1}")),
+    )
+}
+
+fn table(uuid: &Uuid, sample: &Sample) -> String {
+    let power_state = sample.power_state.map_or("not in this pool".to_owned(), |state| state.to_string());
+    let host = sample.resident_on.as_ref().map_or("-".to_owned(), Uuid::to_string);
+    let mut table =
+        format!("DEPLOY_ID    {uuid}\nSTATE        {} ({power_state})\nHOST         {host}\n", sample.state);
+    _ = write!(table, "MEMORY       {} MB", sample.memory_kib / 1024);
+    if let Some(cpu) = sample.cpu_percent {
+        _ = write!(table, "\nCPU          {cpu:.1} %");
+    }
+    table
+}

@@ -1,0 +1,130 @@
+//! The command line: one variant for each script that OpenNebula calls, under the name it calls it by.
+
+use crate::action::{Caller, cancel, deploy, migrate, poll, shutdown};
+use crate::links::{self, PROGRAM};
+use crate::one::Release;
+use crate::probe;
+use crate::report::{self, Result};
+use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// OpenNebula's drivers for XCP-ng, XenServer and Xen Cloud Platform.
+#[derive(Parser, Debug)]
+#[command(name = PROGRAM, version, max_term_width = 100)]
+pub struct Cli {
+    /// Print every xe call and its time
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    /// The link this program was called by; its folder leads to the settings
+    #[arg(long, hide = true, global = true, default_value = "")]
+    called_as: PathBuf,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand, Debug)]
+#[command(rename_all = "snake_case")]
+pub enum Action {
+    Deploy(deploy::Args),
+    Shutdown(shutdown::Args),
+    Cancel(cancel::Args),
+    Migrate(migrate::Args),
+    Poll(poll::Args),
+    Probe(probe::Args),
+    /// Print the links that make up the drivers, one a line
+    #[command(hide = true)]
+    Links,
+    #[command(external_subcommand)]
+    Other(Vec<OsString>),
+}
+
+impl Cli {
+    /// Does what the command line asks for, and reports it.
+    pub fn run(self) -> ExitCode {
+        let caller = Caller { called_as: self.called_as, verbose: self.verbose };
+        let (name, result) = self.action.run(&caller);
+        match result {
+            Ok(answer) => report::success(&answer),
+            Err(error) => {
+                let release = Release::beside(&caller.called_as);
+                report::failure(&name, &error, release.is_some_and(|release| release.marks_errors()))
+            }
+        }
+    }
+}
+
+impl Action {
+    /// Runs it; gives back its name for error messages too.
+    fn run(&self, caller: &Caller) -> (String, Result<String>) {
+        let (name, result) = match self {
+            Action::Deploy(args) => ("deploy", deploy::run(caller, args)),
+            Action::Shutdown(args) => ("shutdown", shutdown::run(caller, args)),
+            Action::Cancel(args) => ("cancel", cancel::run(caller, args)),
+            Action::Migrate(args) => ("migrate", migrate::run(caller, args)),
+            Action::Poll(args) => ("poll", poll::run(caller, args)),
+            Action::Probe(args) => ("probe", probe::run(caller, args)),
+            Action::Links => (PROGRAM, Ok(links::all().join("\n"))),
+            Action::Other(words) => return links::not_an_action(words),
+        };
+        (name.to_owned(), result)
+    }
+}
+
+/// Turns `…/vmm/xcp/deploy 1 2` into `one-xcp --called-as …/vmm/xcp/deploy deploy 1 2`; other command lines
+/// stay as they are.
+///
+/// `one-xcp link …/vmm/xcp/deploy 1 2` stands for the same: on hosts the links are copies of a small script
+/// that calls the program so.
+pub fn expand_link(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut args: Vec<OsString> = args.into_iter().collect();
+    if args.get(1).is_some_and(|word| word == "link") && args.len() > 2 {
+        args.drain(..2);
+    }
+    let Some(called_as) = args.first().cloned() else { return args };
+    let path = Path::new(&called_as);
+    if path.file_name().is_none_or(|name| name == PROGRAM) {
+        return args;
+    }
+    let mut line = vec![PROGRAM.into(), "--called-as".into(), called_as.clone()];
+    line.extend(links::words(path));
+    args.splice(..1, line);
+    args
+}
+
+#[cfg(test)]
+mod tests {
+    use super::expand_link;
+    use std::ffi::OsString;
+
+    fn expanded(args: &[&str]) -> Vec<String> {
+        let args = expand_link(args.iter().map(OsString::from));
+        args.into_iter().map(|arg| arg.into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_link_names_its_action_and_its_folder_tells_clashing_names_apart() {
+        assert_eq!(
+            expanded(&["/r/vmm/xcp/deploy", "a"]),
+            ["one-xcp", "--called-as", "/r/vmm/xcp/deploy", "deploy", "a"]
+        );
+        assert_eq!(expanded(&["/r/tm/xcp/clone"])[3..], ["tm", "clone"]);
+        assert_eq!(expanded(&["/r/datastore/xcp/clone"])[3..], ["datastore", "clone"]);
+        assert_eq!(
+            expanded(&["/r/im/xcp-probes.d/host/system/xcp-system", "xcp"])[3..],
+            ["probe", "host/system", "xcp"]
+        );
+        assert_eq!(expanded(&["one-xcp", "link", "vmm/xcp/poll", "u"])[3..], ["poll", "u"]);
+    }
+
+    #[test]
+    fn by_hand_nothing_changes() {
+        assert_eq!(expanded(&["/usr/bin/one-xcp", "poll", "u"]), ["/usr/bin/one-xcp", "poll", "u"]);
+    }
+
+    #[test]
+    fn a_name_that_only_ends_in_an_action_is_not_one() {
+        assert_eq!(expanded(&["/r/my-deploy"])[3..], ["my-deploy"]);
+    }
+}

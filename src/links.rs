@@ -1,0 +1,76 @@
+//! The links that make up the drivers below OpenNebula's `remotes`, and how a link's path names its action.
+
+use crate::report::Result;
+use anyhow::anyhow;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+/// The program's own name: called by it, it takes the action as its first argument.
+pub const PROGRAM: &str = "one-xcp";
+
+/// Scripts of `vmm/xcp` that do their work.
+const ACTIONS: [&str; 5] = ["cancel", "deploy", "migrate", "poll", "shutdown"];
+
+/// Scripts of `vmm/xcp` that OpenNebula may call and that say that they cannot be had yet.
+const NOT_YET: [&str; 19] = [
+    "attach_disk",
+    "attach_nic",
+    "detach_disk",
+    "detach_nic",
+    "exec",
+    "exec_cancel",
+    "migrate_local",
+    "prereconfigure",
+    "reboot",
+    "reconfigure",
+    "reset",
+    "resize",
+    "resize_disk",
+    "restore",
+    "save",
+    "snapshot_create",
+    "snapshot_delete",
+    "snapshot_revert",
+    "update_conf",
+];
+
+/// Probes that print their text, as folder and name below `im/xcp-probes.d`.
+pub const PROBES: [(&str, &str); 3] =
+    [("host/monitor", "xcp-monitor"), ("host/system", "xcp-system"), ("vm/status", "xcp-status")];
+
+/// All links, as paths below `remotes`.
+pub fn all() -> Vec<String> {
+    let actions = ACTIONS.iter().chain(&NOT_YET).map(|name| format!("vmm/xcp/{name}"));
+    let probes = PROBES.iter().map(|(folder, name)| format!("im/xcp-probes.d/{folder}/{name}"));
+    let mut links: Vec<String> = actions.chain(probes).collect();
+    links.sort();
+    links
+}
+
+/// `…/vmm/xcp/deploy` → `deploy`; `…/tm/xcp/clone` → `tm clone`; `…/im/xcp-probes.d/host/system/xcp-system` →
+/// `probe host/system`.
+pub fn words(link: &Path) -> Vec<OsString> {
+    let parts: Vec<&OsStr> = link.iter().rev().collect();
+    let part = |index: usize| parts.get(index).and_then(|part| part.to_str()).unwrap_or_default();
+    let name = parts.first().copied().unwrap_or_default().to_owned();
+    match (part(1), part(2), part(3)) {
+        (kind, of @ ("host" | "vm"), "xcp-probes.d") => vec!["probe".into(), format!("{of}/{kind}").into()],
+        (_, family @ ("tm" | "datastore" | "vnm"), _) => vec![family.into(), name],
+        _ => vec![name],
+    }
+}
+
+/// The answer to a name that has no variant of its own in the command line.
+pub fn not_an_action(words: &[OsString]) -> (String, Result<String>) {
+    let name = words.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    if NOT_YET.contains(&name.as_str()) {
+        let error = anyhow!("this release of one-xcp does not support the action {name} yet");
+        return (name, Err(error));
+    }
+    let error = anyhow!(
+        "there is no action {:?}; there are {}",
+        name.chars().take(60).collect::<String>(),
+        ACTIONS.iter().chain(&NOT_YET).copied().collect::<Vec<_>>().join(", ")
+    );
+    (PROGRAM.to_owned(), Err(error))
+}

@@ -1,0 +1,31 @@
+//! `host/monitor`: how much of the host is in use.
+
+use super::{Args, number};
+use crate::parallel;
+use crate::report::Result;
+use crate::xe::{Record, Xe, call};
+use anyhow::Context;
+
+pub fn run(xe: &Xe, args: &Args) -> Result<String> {
+    let uuid = args.host_uuid(xe)?.to_string();
+    let fields = ["uuid", "memory-total", "memory-free", "cpu_info"];
+    let read = |record: &Record<'_>| {
+        let cores = record.map_value("cpu_info", "cpu_count").unwrap_or_default().to_owned();
+        Ok((record.get::<u64>("memory-total")?, record.get::<u64>("memory-free")?, cores))
+    };
+    let (host, load) = parallel::both(
+        || xe.list("host", &fields, &[("uuid", &uuid)], read),
+        || xe.run(&call("host-data-source-query").set("data-source", "cpu_avg").set("uuid", &uuid)),
+    );
+    let (total_bytes, free_bytes, cores) =
+        host?.pop().with_context(|| format!("host {uuid} has left the pool"))?;
+    let total_cpu = 100.0 * cores.parse::<f64>().context("cpu_info: cpu_count")?;
+    let load = load?;
+    let used_cpu = total_cpu * load.trim().parse::<f64>().with_context(|| format!("cpu_avg is {load:?}"))?;
+    let mut text = String::new();
+    number(&mut text, "USEDMEMORY", total_bytes.saturating_sub(free_bytes) / 1024);
+    number(&mut text, "FREEMEMORY", free_bytes / 1024);
+    number(&mut text, "USEDCPU", format!("{used_cpu:.0}"));
+    number(&mut text, "FREECPU", format!("{:.0}", total_cpu - used_cpu));
+    Ok(text)
+}
