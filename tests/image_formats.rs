@@ -1,6 +1,6 @@
 //! Image files checked against qemu-img, where there is one.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use one_xcp::image::{BLOCK_BYTES, Format, Image, LastFooter, vhd_to_file};
 use std::fs::{self, File};

@@ -14,6 +14,7 @@ mod raw;
 mod sink;
 mod vhd;
 mod vhd_file;
+mod vhd_header;
 mod vhd_read;
 mod vhd_stream;
 mod vhd_write;
@@ -114,6 +115,9 @@ impl Image {
     }
 
     /// Writes the disk as it is, filled up with zeros to `vdi_size_bytes`, for `xe vdi-import format=raw`.
+    ///
+    /// The only way into an SR that does not hand out zeroed disks (LVM without `use_vhd`, raw VDIs on LVM):
+    /// vhd-tool takes no VHD there (xapi v25.6.0 `sm_fs_ops.ml`, `must_write_zeroes_into_new_vdi`).
     pub fn write_raw(&mut self, out: &mut impl Write, vdi_size_bytes: u64) -> Result<Written> {
         vhd_write::write_raw(self.content.as_mut(), out, vdi_size_bytes)
             .with_context(|| format!("cannot stream image {}", self.path.display()))

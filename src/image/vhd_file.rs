@@ -2,7 +2,8 @@
 
 use super::big_endian::{len, put, u32_at};
 use super::sink::{Sink, runs, write_at};
-use super::vhd::{self, BITMAP_BYTES, TABLE_OFFSET};
+use super::vhd::new_footer;
+use super::vhd_header::{BITMAP_BYTES, TABLE_OFFSET, UNUSED, new_head, table_bytes};
 use super::{BLOCK_BYTES, SECTOR_BYTES};
 use anyhow::{Context, Result};
 use std::fs::File;
@@ -15,7 +16,7 @@ pub struct VhdSink<'a> {
 
 impl<'a> VhdSink<'a> {
     pub fn new(file: &'a File, size: u64) -> VhdSink<'a> {
-        let table_bytes = vhd::table_bytes(size.div_ceil(BLOCK_BYTES));
+        let table_bytes = table_bytes(size.div_ceil(BLOCK_BYTES));
         VhdSink { file, table: vec![0xff; len(table_bytes)], end: TABLE_OFFSET + table_bytes }
     }
 
@@ -24,7 +25,7 @@ impl<'a> VhdSink<'a> {
     fn block_at(&mut self, offset: u64) -> Result<u64> {
         let entry = len(offset / BLOCK_BYTES * 4);
         let known = u32_at(&self.table, entry);
-        if known != vhd::UNUSED {
+        if known != UNUSED {
             return Ok(u64::from(known) * SECTOR_BYTES);
         }
         let start = self.end;
@@ -46,8 +47,8 @@ impl Sink for VhdSink<'_> {
     }
 
     fn finish(&mut self, size: u64) -> Result<()> {
-        let footer = vhd::new_footer(size)?;
-        write_at(self.file, 0, &vhd::new_head(&footer, size))?;
+        let footer = new_footer(size)?;
+        write_at(self.file, 0, &new_head(&footer, size))?;
         write_at(self.file, TABLE_OFFSET, &self.table)?;
         write_at(self.file, self.end, &footer)
     }

@@ -5,7 +5,8 @@ use super::SECTOR_BYTES;
 use super::big_endian::{count, len, u32_at};
 use super::blocks::Blocks;
 use super::raw::{self, Raw};
-use super::vhd::{FOOTER_BYTES, Footer, HEADER_BYTES, Header, Kind, UNUSED};
+use super::vhd::{COOKIE, FOOTER_BYTES, Footer, Kind};
+use super::vhd_header::{HEADER_BYTES, Header, UNUSED};
 use anyhow::{Context, Result, ensure};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -15,7 +16,8 @@ pub fn open(file: File) -> Result<Box<dyn Content>> {
     let file_size = raw::size_bytes(&file)?;
     ensure!(file_size >= FOOTER_BYTES, "it is too small for a VHD");
     let footer = read(&file, file_size - FOOTER_BYTES, FOOTER_BYTES)?;
-    let footer = Footer::parse(&footer).context("it is damaged or truncated at its end")?;
+    ensure!(footer.starts_with(COOKIE), "it is truncated: there is no VHD footer at its end");
+    let footer = Footer::parse(&footer)?;
     match footer.kind {
         Kind::Fixed => {
             let stored = file_size - FOOTER_BYTES;

@@ -2,7 +2,8 @@
 
 use super::SECTOR_BYTES;
 use super::big_endian::{count, len, u32_at};
-use super::vhd::{COOKIE, FOOTER_BYTES, Footer, HEADER_BYTES, Header, Kind, UNUSED};
+use super::vhd::{COOKIE, FOOTER_BYTES, Footer, Kind};
+use super::vhd_header::{HEADER_BYTES, Header, UNUSED};
 use super::vhd_read::is_written;
 use anyhow::{Context, Result, bail, ensure};
 use std::io::{self, ErrorKind, Read};

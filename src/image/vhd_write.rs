@@ -2,7 +2,8 @@
 
 use super::big_endian::{count, len};
 use super::blocks::Blocks;
-use super::vhd::{self, BITMAP_BYTES, FOOTER_BYTES, TABLE_OFFSET, UNUSED};
+use super::vhd::{FOOTER_BYTES, new_footer};
+use super::vhd_header::{BITMAP_BYTES, TABLE_OFFSET, UNUSED, new_head, table_bytes};
 use super::{BLOCK_BYTES, Content, MAX_VHD_BYTES, SECTOR_BYTES};
 use anyhow::{Context, Result, ensure};
 use std::io::Write;
@@ -49,10 +50,10 @@ pub fn write_vhd(
         LastFooter::AtVdiSize => vdi_size,
     };
     ensure!(end + FOOTER_BYTES <= stream_bytes, "as a VHD it is larger than the VDI of {vdi_size} bytes");
-    let footer = vhd::new_footer(vdi_size)?;
+    let footer = new_footer(vdi_size)?;
     let write =
         |out: &mut dyn Write, bytes: &[u8]| out.write_all(bytes).context("cannot write the VHD stream");
-    write(out, &vhd::new_head(&footer, vdi_size))?;
+    write(out, &new_head(&footer, vdi_size))?;
     write(out, &block_table(&blocks, vdi_size))?;
     let mut data = vec![0; len(BLOCK_BYTES)];
     for (offset, _) in offsets(&blocks).filter(|(_, allocated)| *allocated) {
@@ -109,7 +110,7 @@ fn offsets(blocks: &Blocks) -> impl Iterator<Item = (u64, bool)> {
 }
 
 fn first_block(vdi_size: u64) -> u64 {
-    TABLE_OFFSET + vhd::table_bytes(vdi_size.div_ceil(BLOCK_BYTES))
+    TABLE_OFFSET + table_bytes(vdi_size.div_ceil(BLOCK_BYTES))
 }
 
 fn end_of_blocks(blocks: &Blocks, vdi_size: u64) -> u64 {
@@ -125,7 +126,7 @@ fn block_table(blocks: &Blocks, vdi_size: u64) -> Vec<u8> {
         next += if allocated { (BITMAP_BYTES + BLOCK_BYTES) / SECTOR_BYTES } else { 0 };
         table.extend(entry.to_be_bytes());
     }
-    table.resize(len(vhd::table_bytes(count(table.len() / 4))), 0xff);
+    table.resize(len(table_bytes(count(table.len() / 4))), 0xff);
     table
 }
 

@@ -8,6 +8,7 @@ use super::vhd_file::VhdSink;
 use super::vhd_stream::VhdStream;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::fs::{Gid, Uid, fchown, fstatvfs};
+use std::ffi::OsStr;
 use std::fs::{self, File, Metadata, Permissions};
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -47,18 +48,18 @@ fn replace(reader: &mut impl Read, path: &Path, format: Format, expected: Option
     check_space(directory, stream.allocated_bytes())?;
 
     let mode = old.as_ref().map_or(NEW_MODE, Metadata::mode) & 0o7777;
-    let mut prefix = name.to_owned();
-    prefix.push(".");
+    // Hidden: one that a killed process leaves must not pass for a disk.N.
+    let prefix = [OsStr::new("."), name, OsStr::new(".")].join(OsStr::new(""));
     let temporary = tempfile::Builder::new()
         .prefix(&prefix)
         .permissions(Permissions::from_mode(mode))
         .tempfile_in(directory)
         .with_context(|| format!("cannot create a file in {}", directory.display()))?;
     let file = temporary.as_file();
-    copy(&mut stream, file, format, expected)?;
     if let Some(old) = old {
         keep_owner(file, &old)?;
     }
+    copy(&mut stream, file, format, expected)?;
     file.sync_all().context("cannot bring it to disk")?;
     temporary.persist(&target).context("cannot put it in its place")?;
     // Makes the renaming last, too; some file systems cannot.
