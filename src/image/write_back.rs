@@ -22,7 +22,7 @@ const NEW_MODE: u32 = 0o660;
 ///
 /// The VDI may be larger than the image it was made of, rounded up by its storage: `expected_virtual_size`
 /// brings the file back to the image's own size in bytes, unless the guest has written past it, when nothing
-/// is cut off.
+/// is cut off. An image that has been made larger than its VDI stays so, with zeros at its end.
 ///
 /// On any error the old file is as it was, and nothing else is left: the new one is made beside it and takes
 /// its place when complete and on disk.
@@ -41,10 +41,6 @@ fn replace(reader: &mut impl Read, path: &Path, format: Format, expected: Option
     let directory = target.parent().context("it has no directory")?;
     let name = target.file_name().context("it has no file name")?;
     let mut stream = VhdStream::open(reader)?;
-    let size = stream.virtual_size_bytes();
-    if let Some(expected) = expected {
-        ensure!(expected <= size, "the VDI has {size} bytes only, the image {expected}");
-    }
     check_space(directory, stream.allocated_bytes())?;
 
     let mode = old.as_ref().map_or(NEW_MODE, Metadata::mode) & 0o7777;
@@ -101,10 +97,11 @@ fn copy<R: Read>(
     expected: Option<u64>,
 ) -> Result<()> {
     let size = stream.virtual_size_bytes();
+    let largest = size.max(expected.unwrap_or(0).next_multiple_of(super::SECTOR_BYTES));
     let mut sink: Box<dyn Sink> = match format {
         Format::Raw | Format::Iso => Box::new(RawSink(file)),
-        Format::Vhd => Box::new(VhdSink::new(file, size)),
-        Format::Qcow2 => Box::new(Qcow2Sink::new(file, size)),
+        Format::Vhd => Box::new(VhdSink::new(file, largest)),
+        Format::Qcow2 => Box::new(Qcow2Sink::new(file, largest)),
     };
     let expected = expected.map_or(size, |expected| match format {
         Format::Raw | Format::Iso => expected,

@@ -10,7 +10,7 @@ use crate::translate::{mark, vif};
 use crate::undo::Undo;
 use crate::xe::transfer::StreamFormat;
 use crate::xe::vbd::Vbd;
-use crate::xe::{Record, Uuid, Xe, call, network, outcome_unknown, vbd, vdi, vm};
+use crate::xe::{Record, Uuid, Xe, call, failed_with, network, outcome_unknown, vbd, vdi, vm};
 use anyhow::Context;
 use std::path::Path;
 
@@ -95,17 +95,23 @@ fn add_disk(xe: &Xe, undo: &Undo<'_>, pool: &Pool, vm: &Vm, uuid: &Uuid, disk: &
     xe.run(&vbd::set(&vbd).set_all(marks)).map(drop)
 }
 
-/// As a VHD, of which only the blocks with data are stored; a disk so full that it does not fit one goes raw.
+/// As a VHD, of which only the blocks with data are stored. A disk so full that it does not fit one goes raw,
+/// and so does one for an SR that takes no VHD (LVM without `use_vhd`, xapi sm_fs_ops.ml
+/// `must_write_zeroes_into_new_vdi`).
 fn import(xe: &Xe, vdi: &Uuid, file: &Path, vdi_size_bytes: u64) -> Result<()> {
     let mut image = Image::open(file)?;
     if image.vhd_fits_pipe(vdi_size_bytes)? {
-        xe.import(vdi, StreamFormat::Vhd, |mut to| {
+        let sent = xe.import(vdi, StreamFormat::Vhd, |mut to| {
             image.write_vhd(&mut to, vdi_size_bytes, LastFooter::AtVdiSize)
-        })?;
-    } else {
-        xe.import(vdi, StreamFormat::Raw, |mut to| image.write_raw(&mut to, vdi_size_bytes))?;
+        });
+        match sent {
+            Err(error) if failed_with(&error, &["VDI_IO_ERROR"]) => {
+                report::info(format!("VDI {vdi} took no VHD, the disk is sent as it is: {error:#}"));
+            }
+            other => return other.map(drop),
+        }
     }
-    Ok(())
+    xe.import(vdi, StreamFormat::Raw, |mut to| image.write_raw(&mut to, vdi_size_bytes)).map(drop)
 }
 
 fn add_nic(

@@ -10,6 +10,7 @@ use crate::translate::mark;
 use crate::xe::vbd::Vbd;
 use crate::xe::{Uuid, Xe, failed_with};
 use anyhow::{Context, ensure};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -52,7 +53,7 @@ fn vdi_of(disk: &Disk, vbds: &[Vbd]) -> Option<Uuid> {
 fn write_back(xe: &Xe, disk: &Disk, vdi: &Uuid, file: &Path) -> Result<()> {
     // The file that is there tells the format; when it is gone, OpenNebula's word must do.
     let (format, size_bytes) = match Image::open(file) {
-        Ok(image) => (image.format(), Some(image.virtual_size_bytes())),
+        Ok(image) => (image.format(), Some(size_of(&image, file)?)),
         Err(_) if !file.exists() => {
             (disk.format.parse::<Format>()?, (disk.size_mb > 0).then_some(disk.size_mb << 20))
         }
@@ -64,6 +65,14 @@ fn write_back(xe: &Xe, disk: &Disk, vdi: &Uuid, file: &Path) -> Result<()> {
     )?;
     report::info(format!("disk {} is written back to {}", disk.disk_id, file.display()));
     Ok(())
+}
+
+/// What the image is to hold again; of a raw one every byte counts, also past its last whole sector.
+fn size_of(image: &Image, file: &Path) -> Result<u64> {
+    Ok(match image.format() {
+        Format::Raw | Format::Iso => fs::metadata(file)?.len(),
+        Format::Vhd | Format::Qcow2 => image.virtual_size_bytes(),
+    })
 }
 
 /// The VM's folder on the host: `DATASTORE/BASE_PATH`, or where settings and history put it.
