@@ -1,6 +1,7 @@
 //! A simulated XAPI pool behind the command line of `xe`.
 
 pub mod control;
+pub mod disk_bytes;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
