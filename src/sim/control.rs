@@ -1,9 +1,201 @@
 //! `one-xcp sim …`: makes, breaks and shows the simulated pool.
 
+use super::dump::dump;
+use super::fault::{self, Fault, Kind};
+use super::init::{self, Options};
+use super::log;
+use super::row::Class;
+use super::store::Store;
+use anyhow::{Context, Result, bail};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+/// Manage the simulated pool whose state file the environment variable `XE_SIM` names.
+#[derive(Parser)]
+#[command(name = "one-xcp sim", disable_version_flag = true)]
+struct Control {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Make a pool anew: two hosts, shared and local storage, templates, one foreign VM.
+    Init(Options),
+    /// Let calls of a verb fail.
+    Fail(Failing),
+    /// Let calls of a verb take longer.
+    Delay {
+        /// The verb; `any` for all.
+        verb: String,
+        /// Milliseconds.
+        milliseconds: u64,
+    },
+    /// Let a call of a verb never end.
+    Hang {
+        /// The verb; `any` for all.
+        verb: String,
+        /// Which call from now on.
+        #[arg(long, default_value_t = 1)]
+        nth: u64,
+    },
+    /// Take all faults and delays away.
+    Clear,
+    /// Say what the guest in a VM does.
+    Guest(Guest),
+    /// Show the calls made so far: start and duration in milliseconds, exit status, arguments.
+    Log {
+        /// Forget them instead.
+        #[arg(long)]
+        clear: bool,
+    },
+    /// Print the whole state in a stable order.
+    Dump,
+}
+
+#[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
+struct Failing {
+    /// The verb; `any` for all.
+    verb: String,
+    /// Which call from now on.
+    #[arg(long, default_value_t = 1)]
+    nth: u64,
+    /// The code that XAPI gives.
+    #[arg(long, default_value = "INTERNAL_ERROR")]
+    code: String,
+    /// The parameters of the code.
+    #[arg(long, value_delimiter = ',')]
+    params: Vec<String>,
+    /// Do the work first.
+    #[arg(long)]
+    after: bool,
+    /// Print garbage and exit with 0 instead of failing.
+    #[arg(long, conflicts_with_all = ["code", "params", "after"])]
+    garbage: bool,
+    /// Only that call (the default).
+    #[arg(long, conflicts_with = "always")]
+    once: bool,
+    /// That call and all later ones.
+    #[arg(long)]
+    always: bool,
+}
+
+#[derive(Args)]
+struct Guest {
+    /// The VM: uuid or name-label.
+    vm: String,
+    /// Whether it has PV drivers: `tools=yes`, `tools=no`, `tools=hang` (it never shuts down); its first
+    /// address: `ip=192.0.2.1`.
+    #[arg(required = true, value_name = "tools=…|ip=…")]
+    settings: Vec<String>,
+}
+
+/// Words of `tools=`.
+#[derive(Clone, Copy, ValueEnum)]
+enum Tools {
+    Yes,
+    No,
+    Hang,
+}
+
 /// Runs one `sim` command line (`args` begins with its name: `init`, `fail`, …).
-pub fn main(_args: impl Iterator<Item = OsString>) -> ExitCode {
-    ExitCode::FAILURE
+pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let control = match Control::try_parse_from(std::iter::once("one-xcp sim".into()).chain(args)) {
+        Ok(control) => control,
+        Err(usage) => {
+            let _ = usage.print();
+            return if usage.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+    };
+    let shown = run(control.action).and_then(|text| {
+        io::stdout().lock().write_all(text.as_bytes()).context("cannot write to standard output")
+    });
+    match shown {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "one-xcp sim: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(action: Action) -> Result<String> {
+    let store = Store::from_env()?;
+    match action {
+        Action::Init(options) => init::init(&store, &options)?,
+        Action::Fail(failing) => fault::add(&store, failing.fault()?)?,
+        Action::Delay { verb, milliseconds } => {
+            fault::add(&store, Fault { verb, pass: 0, always: true, kind: Kind::Delays(milliseconds) })?;
+        }
+        Action::Hang { verb, nth } => {
+            fault::add(&store, Fault { verb, pass: pass(nth)?, always: false, kind: Kind::Hangs })?;
+        }
+        Action::Clear => fault::clear(&store)?,
+        Action::Guest(guest) => guest.apply(&store)?,
+        Action::Log { clear: true } => log::clear(&store)?,
+        Action::Log { clear: false } => return log::show(&store),
+        Action::Dump => return dump(&store),
+    }
+    Ok(String::new())
+}
+
+/// How many calls pass before the `nth`.
+fn pass(nth: u64) -> Result<u64> {
+    nth.checked_sub(1).context("calls are counted from 1")
+}
+
+impl Failing {
+    fn fault(self) -> Result<Fault> {
+        let kind = if self.garbage {
+            Kind::Garbage
+        } else if self.after {
+            Kind::FailsAfter { code: self.code, params: self.params }
+        } else {
+            Kind::Fails { code: self.code, params: self.params }
+        };
+        Ok(Fault { verb: self.verb, pass: pass(self.nth)?, always: self.always && !self.once, kind })
+    }
+}
+
+impl Guest {
+    fn apply(&self, store: &Store) -> Result<()> {
+        store.change(|pool| {
+            let found = pool.rows(Class::Vm).iter();
+            let mut found = found.filter(|vm| vm.uuid == self.vm || vm.get("name-label") == self.vm);
+            let uuid = match (found.next(), found.next()) {
+                (Some(vm), None) => vm.uuid.to_string(),
+                (None, _) => return (Err(anyhow::anyhow!("there is no VM {}", self.vm)), false),
+                _ => return (Err(anyhow::anyhow!("there are several VMs named {}", self.vm)), false),
+            };
+            let now = pool.now();
+            let Ok(row) = pool.edit(Class::Vm, &uuid) else { return (Ok(()), false) };
+            let set = self.settings.iter().try_for_each(|setting| set(row, setting, &now));
+            let done = set.is_ok();
+            (set, done)
+        })?
+    }
+}
+
+fn set(row: &mut super::row::Row, setting: &str, now: &str) -> Result<()> {
+    match setting.split_once('=') {
+        Some(("ip", address)) => row.set("sim-guest-ip", address.to_owned()),
+        Some(("tools", word)) => {
+            let tools = Tools::from_str(word, false).map_err(anyhow::Error::msg)?;
+            let (kept, guest) = match tools {
+                Tools::Yes => ("yes", "tools"),
+                Tools::No => ("no", "bare"),
+                Tools::Hang => ("hang", "tools"),
+            };
+            row.set("sim-tools", kept);
+            if ["running", "paused"].contains(&row.get("power-state")) {
+                row.set("sim-guest", guest);
+                row.set("sim-guest-updated", now.to_owned());
+            }
+        }
+        _ => bail!("{setting} is neither tools=… nor ip=…"),
+    }
+    Ok(())
 }

@@ -1,12 +1,114 @@
 //! A simulated XAPI pool behind the command line of `xe`.
 
+mod arguments;
+mod call;
 pub mod control;
 pub mod disk_bytes;
+mod documented;
+mod dump;
+mod fault;
+mod fields;
+mod guest;
+mod init;
+mod lifecycle;
+mod listed;
+mod log;
+mod login;
+mod param;
+mod pool;
+mod print;
+mod refuse;
+mod row;
+mod select;
+mod storage;
+mod store;
+mod verbs;
 
+use arguments::{Client, Command, Request};
+use call::Call;
+use print::Printer;
+use refuse::{Fail, Outcome};
 use std::ffi::OsString;
+use std::io;
 use std::process::ExitCode;
+use store::Store;
 
 /// Answers one `xe` command line (`args` without the program's name).
-pub fn main(_args: impl Iterator<Item = OsString>) -> ExitCode {
-    ExitCode::FAILURE
+pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let args: Vec<String> = args.map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let store = match Store::from_env() {
+        Ok(store) => store,
+        Err(error) => return ended(fail(&Fail::from(error), false)),
+    };
+    let entry = log::Entry::begin(&args);
+    let extra = std::env::var("XE_EXTRA_ARGS").unwrap_or_default();
+    let status = match arguments::client(&args, &extra) {
+        Client::Version => write(&mut io::stdout(), "ThinCLI protocol: 0.2\n"),
+        Client::Usage(complaint) => write(&mut io::stderr(), &(complaint + &arguments::usage("xe"))),
+        Client::Fails(text) => fail(&Fail::Client(text), false),
+        Client::Asks(request) => ask(&store, &request),
+    };
+    if store.path().exists()
+        && let Err(error) = entry.end(&store, status)
+    {
+        return ended(fail(&Fail::from(error), false));
+    }
+    ended(status)
+}
+
+fn ended(status: u8) -> ExitCode {
+    ExitCode::from(status)
+}
+
+fn write(to: &mut dyn io::Write, text: &str) -> u8 {
+    u8::from(to.write_all(text.as_bytes()).and_then(|()| to.flush()).is_err())
+}
+
+/// Prints why a call fails.
+fn fail(fail: &Fail, trace: bool) -> u8 {
+    let said = fail.said(trace);
+    write(&mut io::stdout(), &said.stdout);
+    write(&mut io::stderr(), &said.stderr);
+    1
+}
+
+/// The server's part: reads the words, lets the user in, runs the verb.
+fn ask(store: &Store, request: &Request) -> u8 {
+    let command = match login::reach(store, request).and_then(|()| Command::parse(&request.words)) {
+        Ok(command) => command,
+        Err(reason) => return fail(&reason, false),
+    };
+    let minimal = command.get("minimal").is_some_and(|value| value == "true");
+    let trace = command.flag("trace", false).unwrap_or(false);
+    let mut call = Call { command, out: Printer::new(minimal), keep: false };
+    match answer(store, request, &mut call) {
+        Ok(()) => u8::from(call.out.finish().is_err()),
+        Err(reason) => {
+            if !minimal && call.out.flush().is_err() {
+                return 1;
+            }
+            fail(&reason, trace)
+        }
+    }
+}
+
+fn answer(store: &Store, request: &Request, call: &mut Call) -> Outcome<()> {
+    let name = call.command.verb.clone();
+    if name == "help" {
+        verbs::help(call);
+        return Ok(());
+    }
+    let called = call::find(&name).ok_or_else(|| Fail::NoCommand(name.clone()))?;
+    called.check(&call.command)?;
+    login::check(store, request)?;
+    let struck = fault::strike(store, &name)?;
+    if let Some(garbage) = fault::before(&struck)? {
+        return fault::write_garbage(garbage).map_err(|error| Fail::Simulator(error.to_string()));
+    }
+    called.run(store, call)?;
+    let after = fault::after(&struck);
+    if after.is_err() {
+        call.out = Printer::new(true);
+    }
+    after
 }

@@ -1,0 +1,194 @@
+//! Faults set by hand: calls that fail, hang, are slow or print garbage.
+
+use super::refuse::{Fail, Outcome, Param, refused};
+use super::store::Store;
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::io::{self, Write as _};
+use std::thread;
+use std::time::Duration;
+
+/// What happens to a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It fails with this code and these parameters, without having done anything.
+    Fails { code: String, params: Vec<String> },
+    /// It does its work and then fails.
+    FailsAfter { code: String, params: Vec<String> },
+    /// It prints what is no answer, and does nothing.
+    Garbage,
+    /// It never ends, and does nothing.
+    Hangs,
+    /// It takes this many milliseconds more.
+    Delays(u64),
+}
+
+/// A fault: which call of which verb it strikes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The verb; `any` for all of them.
+    pub verb: String,
+    /// How many calls are still to pass before it strikes.
+    pub pass: u64,
+    /// It stays after it has struck.
+    pub always: bool,
+    pub kind: Kind,
+}
+
+impl Fault {
+    fn line(&self) -> String {
+        let (name, rest) = match &self.kind {
+            Kind::Fails { code, params } => ("fail", joined(code, params)),
+            Kind::FailsAfter { code, params } => ("after", joined(code, params)),
+            Kind::Garbage => ("garbage", String::new()),
+            Kind::Hangs => ("hang", String::new()),
+            Kind::Delays(limit) => ("delay", limit.to_string()),
+        };
+        format!("{}\t{}\t{}\t{name}\t{rest}\n", self.verb, self.pass, self.always)
+    }
+
+    fn read(line: &str) -> Option<Self> {
+        let mut parts = line.split('\t');
+        let verb = parts.next()?.to_owned();
+        let pass = parts.next()?.parse().ok()?;
+        let always = parts.next()?.parse().ok()?;
+        let name = parts.next()?;
+        let first = parts.next()?.to_owned();
+        let params = parts.map(str::to_owned).collect();
+        let kind = match name {
+            "fail" => Kind::Fails { code: first, params },
+            "after" => Kind::FailsAfter { code: first, params },
+            "garbage" => Kind::Garbage,
+            "hang" => Kind::Hangs,
+            "delay" => Kind::Delays(first.parse().ok()?),
+            _ => return None,
+        };
+        Some(Self { verb, pass, always, kind })
+    }
+}
+
+fn joined(code: &str, params: &[String]) -> String {
+    let mut line = code.to_owned();
+    for param in params {
+        line.push('\t');
+        line.push_str(param);
+    }
+    line
+}
+
+fn load(store: &Store) -> Result<Vec<Fault>> {
+    let text = match fs::read_to_string(store.beside(".faults")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        text => text.context("cannot read the faults")?,
+    };
+    let faults: Option<Vec<Fault>> = text.lines().map(Fault::read).collect();
+    faults.context("the file of faults is damaged")
+}
+
+fn save(store: &Store, faults: &[Fault]) -> Result<()> {
+    let path = store.beside(".faults");
+    if faults.is_empty() {
+        return match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        };
+    }
+    fs::write(path, faults.iter().map(Fault::line).collect::<String>()).context("cannot write the faults")
+}
+
+/// Adds a fault.
+pub fn add(store: &Store, fault: Fault) -> Result<()> {
+    if fault.line().matches('\n').count() != 1 {
+        bail!("a fault cannot hold a line break");
+    }
+    store.alone(|| {
+        let mut faults = load(store)?;
+        faults.push(fault);
+        save(store, &faults)
+    })
+}
+
+/// Takes all faults away.
+pub fn clear(store: &Store) -> Result<()> {
+    store.alone(|| save(store, &[]))
+}
+
+/// Counts this call of `verb` and gives what strikes it.
+pub fn strike(store: &Store, verb: &str) -> Result<Vec<Kind>> {
+    if !store.beside(".faults").exists() {
+        return Ok(Vec::new());
+    }
+    store.alone(|| {
+        let mut faults = load(store)?;
+        let mut struck = Vec::new();
+        faults.retain_mut(|fault| {
+            if fault.verb != verb && fault.verb != "any" {
+                return true;
+            }
+            if fault.pass > 0 {
+                fault.pass -= 1;
+                return true;
+            }
+            struck.push(fault.kind.clone());
+            fault.always
+        });
+        save(store, &faults)?;
+        Ok(struck)
+    })
+}
+
+/// What strikes a call before its work: delays pass, a hang never does, and a failure is given back.
+pub fn before(struck: &[Kind]) -> Outcome<Option<&'static str>> {
+    for kind in struck {
+        match kind {
+            Kind::Delays(limit) => thread::sleep(Duration::from_millis(*limit)),
+            Kind::Hangs => loop {
+                thread::sleep(Duration::from_secs(3600));
+            },
+            Kind::Fails { code, params } => return Err(failure(code, params)),
+            Kind::Garbage => return Ok(Some(GARBAGE)),
+            Kind::FailsAfter { .. } => {}
+        }
+    }
+    Ok(None)
+}
+
+const GARBAGE: &str = "\u{1}\u{fffd}uuid ( RO: }{ 0x7f <html> Error 42 ,,,\n\n: : not an answer";
+
+/// What strikes a call after its work.
+pub fn after(struck: &[Kind]) -> Outcome<()> {
+    let failing = struck.iter().find_map(|kind| match kind {
+        Kind::FailsAfter { code, params } => Some(failure(code, params)),
+        _ => None,
+    });
+    failing.map_or(Ok(()), Err)
+}
+
+fn failure(code: &str, params: &[String]) -> Fail {
+    refused(code, params.iter().map(Param::text).collect())
+}
+
+/// Writes garbage on standard output.
+pub fn write_garbage(garbage: &str) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{garbage}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_read_as_written() {
+        for kind in [
+            Kind::Fails { code: "A".into(), params: vec!["1".into(), "two words".into()] },
+            Kind::FailsAfter { code: "B".into(), params: vec![] },
+            Kind::Garbage,
+            Kind::Hangs,
+            Kind::Delays(20),
+        ] {
+            let fault = Fault { verb: "vm-start".into(), pass: 2, always: true, kind };
+            let again = Fault::read(fault.line().trim_end_matches('\n')).unwrap();
+            assert_eq!(again, fault);
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The verbs that every class has: `…-list` and `…-param-*` (xapi `cli_operations.ml` `make_param_funs`).
+
+use super::call::Call;
+use super::fields::{Field, Set, Shape};
+use super::listed::{Listed, Meant, STANDARD, meant, select};
+use super::pool::Pool;
+use super::print::Record;
+use super::refuse::{Fail, Outcome, Param, cli, internal, refused};
+use super::row::{Class, Row};
+
+/// `…-list`
+pub fn list(listed: &'static Listed, pool: &Pool, call: &mut Call) -> Outcome<()> {
+    let filters = call.command.params.iter().filter(|(key, _)| {
+        key != "params" && !STANDARD.contains(&key.as_str()) && !key.starts_with("database:")
+    });
+    let mut rows = select(pool, listed, filters.map(|(key, value)| (key.as_str(), value.as_str())))?;
+    if call.command.flag("all", false)? {
+        rows = pool.rows(listed.class).iter().collect();
+    }
+    let wanted = chosen(call.command.get("params"), listed.shown);
+    let records: Vec<Record> =
+        rows.iter().map(|row| record(pool, row, listed.fields, wanted.as_deref(), true)).collect();
+    call.out.table(&records);
+    Ok(())
+}
+
+/// The names of the fields that `params=` asks for, none standing for all of them.
+pub fn chosen<'n>(params: Option<&'n str>, shown: &[&'n str]) -> Option<Vec<&'n str>> {
+    match params {
+        Some("all") => None,
+        Some(names) => Some(names.split(',').collect()),
+        None => Some(shown.to_vec()).filter(|shown| !shown.is_empty()),
+    }
+}
+
+/// A row as a record to print; a `listing` leaves expensive fields out.
+pub fn record(pool: &Pool, row: &Row, fields: &[Field], wanted: Option<&[&str]>, listing: bool) -> Record {
+    let shown = fields
+        .iter()
+        .filter(|field| !field.hidden && wanted.is_none_or(|wanted| wanted.contains(&field.name)));
+    let lines = shown.map(|field| {
+        let costly = listing && field.expensive;
+        (field.label(), if costly { "<expensive field>".into() } else { field.value(pool, row) })
+    });
+    lines.collect()
+}
+
+fn lookup(listed: &'static Listed, name: &str) -> Outcome<&'static Field> {
+    listed.fields.iter().find(|field| field.name == name).ok_or_else(|| Fail::NoField(name.to_owned()))
+}
+
+/// `…-param-list`
+pub fn param_list(listed: &'static Listed, pool: &Pool, call: &mut Call) -> Outcome<()> {
+    let row = pool.get(listed.class, call.command.need("uuid")?)?;
+    let record = record(pool, row, listed.fields, None, false);
+    call.out.table(&[record]);
+    Ok(())
+}
+
+/// `…-param-get`
+pub fn param_get(listed: &'static Listed, pool: &Pool, call: &mut Call) -> Outcome<()> {
+    let row = pool.get(listed.class, call.command.need("uuid")?)?;
+    let field = lookup(listed, call.command.need("param-name")?)?;
+    let value = match (call.command.get("param-key"), field.pairs(pool, row), &field.shape) {
+        (Some(key), pairs, Shape::Map { .. }) => {
+            let found = pairs.unwrap_or_default().into_iter().find(|(known, _)| known == key);
+            found.ok_or_else(|| Fail::Cli(format!("Key {key} not found in map")))?.1
+        }
+        _ => field.value(pool, row),
+    };
+    call.out.list(&[value]);
+    Ok(())
+}
+
+/// `…-param-set`: one field after the other, in the order of the command line; what was set before one
+/// that fails stays.
+pub fn param_set(listed: &'static Listed, pool: &mut Pool, call: &mut Call) -> Outcome<()> {
+    let uuid = call.command.need("uuid")?.to_owned();
+    pool.get(listed.class, &uuid)?;
+    let params = call.command.params.clone();
+    for (key, value) in params {
+        if key == "uuid" || STANDARD.contains(&key.as_str()) {
+            continue;
+        }
+        set_one(listed, pool, &uuid, &key, &value)?;
+        call.keep = true;
+    }
+    Ok(())
+}
+
+fn set_one(listed: &'static Listed, pool: &mut Pool, uuid: &str, key: &str, value: &str) -> Outcome<()> {
+    match meant(listed.fields, key)? {
+        Meant::Map(field, entry) => {
+            let Shape::Map { check: Some(check), .. } = field.shape else {
+                return cli(format!("Map field '{}' is read-only.", field.name));
+            };
+            check(pool, entry, value)?;
+            put(pool, listed.class, uuid, field.name, entry, value)
+        }
+        Meant::Set(..) => cli("Cannot param-set on set fields"),
+        Meant::One(field) => match &field.shape {
+            Shape::One { set: Some(set), .. } => field.set(set, pool, listed.class, uuid, value),
+            Shape::Set { whole: true, .. } => set_whole(pool, listed.class, uuid, field.name, value),
+            Shape::Map { check: Some(_), .. } => {
+                cli(format!("Field '{key}' is a map or set. use the 'name:key=value' syntax."))
+            }
+            _ => cli(format!("Field '{key}' is read-only.")),
+        },
+    }
+}
+
+fn set_whole(pool: &mut Pool, class: Class, uuid: &str, field: &str, value: &str) -> Outcome<()> {
+    let row = pool.edit(class, uuid)?;
+    row.take_all(field);
+    for member in value.split(',').filter(|member| !member.is_empty()).rev() {
+        row.put(field, member, "");
+    }
+    Ok(())
+}
+
+fn put(pool: &mut Pool, class: Class, uuid: &str, field: &str, key: &str, value: &str) -> Outcome<()> {
+    if key.is_empty() {
+        return Err(internal("Db_exn.Empty_key_in_map"));
+    }
+    pool.edit(class, uuid)?.put(field, key, value.to_owned());
+    Ok(())
+}
+
+/// `…-param-add`
+pub fn param_add(listed: &'static Listed, pool: &mut Pool, call: &mut Call) -> Outcome<()> {
+    let command = call.command.clone();
+    let uuid = command.need("uuid")?;
+    pool.get(listed.class, uuid)?;
+    let field = lookup(listed, command.need("param-name")?)?;
+    match field.shape {
+        Shape::Set { writable: true, .. } => {
+            let Some(key) = command.get("param-key") else {
+                return cli(
+                    "When adding a key to a set, use the syntax: *-param-add param-name=<name> param-key=<key>",
+                );
+            };
+            if pool.get(listed.class, uuid)?.entry(field.name, key).is_none() {
+                pool.edit(listed.class, uuid)?.put(field.name, key, "");
+            }
+            Ok(())
+        }
+        Shape::Map { check: Some(check), .. } => {
+            let own = ["uuid", "param-name", "param-key"];
+            for (key, value) in &command.params {
+                if own.contains(&key.as_str()) || STANDARD.contains(&key.as_str()) {
+                    continue;
+                }
+                check(pool, key, value)?;
+                let row = pool.get(listed.class, uuid)?;
+                if row.entry(field.name, key).is_some() {
+                    return Err(duplicate(pool, listed.class, uuid, field.name, key));
+                }
+                put(pool, listed.class, uuid, field.name, key, value)?;
+                call.keep = true;
+            }
+            Ok(())
+        }
+        Shape::Set { .. } | Shape::Map { .. } => cli("Parameter is read-only"),
+        Shape::One { .. } => cli("Can only add to parameters of type Set or Map"),
+    }
+}
+
+fn duplicate(pool: &Pool, class: Class, uuid: &str, field: &str, key: &str) -> Fail {
+    let field = field.replace('-', "_");
+    refused(
+        "MAP_DUPLICATE_KEY",
+        vec![Param::text(class.api_name()), Param::text(field), pool.param(class, uuid), Param::text(key)],
+    )
+}
+
+/// `…-param-remove`
+pub fn param_remove(listed: &'static Listed, pool: &mut Pool, call: &mut Call) -> Outcome<()> {
+    let uuid = call.command.need("uuid")?;
+    let row = pool.get(listed.class, uuid)?;
+    let field = lookup(listed, call.command.need("param-name")?)?;
+    let key = call.command.need("param-key")?;
+    let known = row.entry(field.name, key).is_some();
+    match field.shape {
+        Shape::Set { writable: true, .. } if !known => cli(format!("Key {key} is not in the set")),
+        Shape::Map { check: Some(_), .. } if !known => cli(format!("Key {key} is not in map")),
+        Shape::Set { writable: true, .. } | Shape::Map { check: Some(_), .. } => {
+            pool.edit(listed.class, uuid)?.take(field.name, key);
+            Ok(())
+        }
+        Shape::Set { .. } | Shape::Map { .. } => cli("Cannot remove parameters from read-only map"),
+        Shape::One { .. } => cli("Can only remove from parameters of type Set or Map"),
+    }
+}
+
+/// `…-param-clear`
+pub fn param_clear(listed: &'static Listed, pool: &mut Pool, call: &mut Call) -> Outcome<()> {
+    let uuid = call.command.need("uuid")?;
+    pool.get(listed.class, uuid)?;
+    let field = lookup(listed, call.command.need("param-name")?)?;
+    match &field.shape {
+        Shape::Set { writable: true, .. } | Shape::Map { check: Some(_), .. } => {
+            pool.edit(listed.class, uuid)?.take_all(field.name);
+            Ok(())
+        }
+        Shape::One { set: Some(set), .. } => clear(field, set, pool, listed.class, uuid),
+        _ => cli("Can only clear RW parameters"),
+    }
+}
+
+fn clear(field: &Field, set: &Set, pool: &mut Pool, class: Class, uuid: &str) -> Outcome<()> {
+    field.set(set, pool, class, uuid, "").or_else(|_| cli("Cannot clear this parameter"))
+}
+
+/// Whether a class has anything of a kind to set, add to or clear, and with it the verb.
+pub fn has(listed: &Listed, verb: &str) -> bool {
+    let any = |wanted: fn(&Field) -> bool| listed.fields.iter().any(wanted);
+    match verb {
+        "param-set" => any(|field| {
+            matches!(
+                field.shape,
+                Shape::One { set: Some(_), .. }
+                    | Shape::Map { check: Some(_), .. }
+                    | Shape::Set { whole: true, .. }
+            )
+        }),
+        "param-add" | "param-remove" => any(|field| {
+            matches!(field.shape, Shape::Map { check: Some(_), .. } | Shape::Set { writable: true, .. })
+        }),
+        "param-clear" => any(|field| {
+            matches!(field.shape, Shape::One { set: Some(_), .. } | Shape::Map { .. } | Shape::Set { .. })
+        }),
+        _ => true,
+    }
+}

@@ -1,0 +1,232 @@
+//! The simulated pool in memory: tables of rows, its counters, and the questions verbs ask of it.
+
+use super::refuse::{Fail, Outcome, Param, refused};
+use super::row::{Class, Row};
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+/// Rows of one class that hold a uuid in one attribute: position of the rows, by that uuid.
+type Index = HashMap<String, Vec<usize>>;
+
+/// A change of what VDIs hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bytes {
+    /// The second VDI becomes a copy of the first.
+    Copy(String, String),
+    /// The VDI's bytes go.
+    Delete(String),
+}
+
+/// The whole pool. Tables are sorted by uuid, so that lists have a stable order that says nothing.
+#[derive(Debug, Default)]
+pub struct Pool {
+    tables: HashMap<Class, Vec<Row>>,
+    /// How many uuids have been given out: the next one follows from it.
+    pub counter: u64,
+    /// Seconds that have passed in the pool; each call that changes something takes one.
+    pub clock: u64,
+    /// What `xe -s` must give as the password of `root`.
+    pub password: String,
+    /// No guest has PV drivers, unless told otherwise.
+    pub no_tools: bool,
+    /// What is to be done to the bytes of VDIs once the call is known to succeed.
+    pub bytes: Vec<Bytes>,
+    changed: bool,
+    index: RefCell<HashMap<(Class, &'static str), Index>>,
+}
+
+impl Pool {
+    /// Rows of a class, by uuid.
+    pub fn rows(&self, class: Class) -> &[Row] {
+        self.tables.get(&class).map_or(&[], Vec::as_slice)
+    }
+
+    /// The rows of a class as the state file gives them, sorted here.
+    pub fn load(&mut self, class: Class, mut rows: Vec<Row>) {
+        rows.sort_by(|a, b| a.uuid.cmp(&b.uuid));
+        self.tables.insert(class, rows);
+    }
+
+    fn at(&self, class: Class, uuid: &str) -> Result<usize, usize> {
+        self.rows(class).binary_search_by(|row| row.uuid.as_ref().cmp(uuid))
+    }
+
+    /// The object, if there is one.
+    pub fn find(&self, class: Class, uuid: &str) -> Option<&Row> {
+        self.at(class, uuid).ok().and_then(|at| self.rows(class).get(at))
+    }
+
+    /// The object, or `UUID_INVALID`.
+    pub fn get(&self, class: Class, uuid: &str) -> Outcome<&Row> {
+        self.find(class, uuid).ok_or_else(|| unknown(class, uuid))
+    }
+
+    /// The object, to change it.
+    pub fn edit(&mut self, class: Class, uuid: &str) -> Outcome<&mut Row> {
+        let at = self.at(class, uuid).map_err(|_| unknown(class, uuid))?;
+        self.touch(class);
+        self.tables.get_mut(&class).and_then(|rows| rows.get_mut(at)).ok_or_else(|| unknown(class, uuid))
+    }
+
+    /// Sets one attribute of an object.
+    pub fn set(&mut self, class: Class, uuid: &str, name: &'static str, value: &str) -> Outcome<()> {
+        self.edit(class, uuid)?.set(name, value.to_owned());
+        Ok(())
+    }
+
+    /// Adds a row.
+    pub fn insert(&mut self, row: Row) {
+        self.touch(row.class);
+        let at = self.at(row.class, &row.uuid).unwrap_or_else(|at| at);
+        self.tables.entry(row.class).or_default().insert(at, row);
+    }
+
+    /// Takes a row away.
+    pub fn remove(&mut self, class: Class, uuid: &str) {
+        if let Ok(at) = self.at(class, uuid) {
+            self.touch(class);
+            if let Some(rows) = self.tables.get_mut(&class) {
+                rows.remove(at);
+            }
+        }
+    }
+
+    fn touch(&mut self, class: Class) {
+        self.changed = true;
+        self.index.get_mut().retain(|(indexed, _), _| *indexed != class);
+    }
+
+    /// Whether anything has changed since the pool was read.
+    pub fn is_changed(&self) -> bool {
+        self.changed
+    }
+
+    /// The next uuid: the same sequence in every pool.
+    pub fn new_uuid(&mut self) -> String {
+        self.counter += 1;
+        let high = scramble(self.counter.wrapping_mul(2));
+        let low = scramble(self.counter.wrapping_mul(2).wrapping_add(1));
+        format!(
+            "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+            high >> 32,
+            (high >> 16) & 0xffff,
+            high & 0xfff,
+            0x8000 | (low >> 48) & 0x3fff,
+            low & 0xffff_ffff_ffff
+        )
+    }
+
+    /// The pool's time now, as XAPI prints times.
+    pub fn now(&self) -> String {
+        timestamp(self.clock)
+    }
+
+    /// Rows of `class` whose attribute `name` holds `uuid`.
+    pub fn referring(&self, class: Class, name: &'static str, uuid: &str) -> Vec<&Row> {
+        let mut indexes = self.index.borrow_mut();
+        let index = indexes.entry((class, name)).or_insert_with(|| {
+            let mut index = Index::new();
+            for (at, row) in self.rows(class).iter().enumerate() {
+                let held = row.get(name);
+                if !held.is_empty() {
+                    index.entry(held.to_owned()).or_default().push(at);
+                }
+            }
+            index
+        });
+        let rows = self.rows(class);
+        index.get(uuid).into_iter().flatten().filter_map(|&at| rows.get(at)).collect()
+    }
+
+    /// The uuids of [`Pool::referring`], for whoever goes on to change the pool.
+    pub fn referring_uuids(&self, class: Class, name: &'static str, uuid: &str) -> Vec<String> {
+        self.referring(class, name, uuid).iter().map(|row| row.uuid.to_string()).collect()
+    }
+
+    /// The pool's own row.
+    pub fn own(&self) -> Outcome<&Row> {
+        self.rows(Class::Pool).first().ok_or_else(|| {
+            refused("INTERNAL_ERROR", vec![Param::text("the simulated pool has no pool object")])
+        })
+    }
+
+    /// The coordinator's uuid.
+    pub fn coordinator(&self) -> Outcome<String> {
+        Ok(self.own()?.get("master").to_owned())
+    }
+
+    /// An object as a parameter of an error.
+    pub fn param(&self, class: Class, uuid: &str) -> Param {
+        Param::object(uuid, self.find(class, uuid).map(|row| row.get("name-label")))
+    }
+
+    /// A VM as a parameter of an error.
+    pub fn vm_param(&self, uuid: &str) -> Param {
+        self.param(Class::Vm, uuid)
+    }
+}
+
+fn unknown(class: Class, uuid: &str) -> Fail {
+    refused("UUID_INVALID", vec![Param::text(class.api_name()), Param::text(uuid)])
+}
+
+/// The finaliser of splitmix64: neighbouring numbers become unlike ones.
+fn scramble(number: u64) -> u64 {
+    let mut mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(0x632b_e59b_d9b4_e019);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// `YYYYMMDDTHH:MM:SSZ`, the seconds counted from the first of January 2026, when every simulated pool begins.
+pub fn timestamp(clock: u64) -> String {
+    let (mut day, second) = (clock / 86_400, clock % 86_400);
+    let mut year = 2026_u64;
+    let leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    while day >= 365 + u64::from(leap(year)) {
+        day -= 365 + u64::from(leap(year));
+        year += 1;
+    }
+    let mut month = 1;
+    for days in [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
+        if day < days {
+            break;
+        }
+        day -= days;
+        month += 1;
+    }
+    let (hour, minute) = (second / 3600, second / 60 % 60);
+    format!("{year:04}{month:02}{:02}T{hour:02}:{minute:02}:{:02}Z", day + 1, second % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uuids_are_the_same_in_every_pool_and_unlike_each_other() {
+        let (mut one, mut other) = (Pool::default(), Pool::default());
+        let first = one.new_uuid();
+        assert_eq!(first, other.new_uuid());
+        assert_ne!(first, one.new_uuid());
+        assert_eq!(first.len(), 36);
+    }
+
+    #[test]
+    fn time_runs_on_from_2026() {
+        assert_eq!(timestamp(0), "20260101T00:00:00Z");
+        assert_eq!(timestamp(31 * 86_400 + 3661), "20260201T01:01:01Z");
+        assert_eq!(timestamp(365 * 86_400), "20270101T00:00:00Z");
+    }
+
+    #[test]
+    fn references_follow_every_change() {
+        let mut pool = Pool::default();
+        let mut vbd = Row::new(Class::Vbd, "b");
+        vbd.set("vm-uuid", "v");
+        pool.insert(vbd);
+        assert_eq!(pool.referring_uuids(Class::Vbd, "vm-uuid", "v"), ["b"]);
+        pool.remove(Class::Vbd, "b");
+        assert!(pool.referring(Class::Vbd, "vm-uuid", "v").is_empty());
+    }
+}

@@ -1,0 +1,258 @@
+//! VBDs: disks and CD drives of VMs (xapi `xapi_vbd_helpers.ml`, `xapi_vbd.ml`).
+
+use super::machine;
+use crate::sim::call::{Call, Run, Verb};
+use crate::sim::guest;
+use crate::sim::lifecycle;
+use crate::sim::pool::Pool;
+use crate::sim::refuse::{Outcome, Param, cli, refused};
+use crate::sim::row::{Class, Row};
+use crate::sim::storage;
+
+/// The verbs.
+pub const VERBS: &[Verb] = &[
+    Verb {
+        name: "vbd-create",
+        required: &["vm-uuid", "device"],
+        optional: &["vdi-uuid", "bootable", "type", "mode", "unpluggable"],
+        run: Run::Changes(create),
+    },
+    Verb { name: "vbd-destroy", required: &["uuid"], optional: &[], run: Run::Changes(destroy) },
+    Verb { name: "vbd-plug", required: &["uuid"], optional: &[], run: Run::Changes(plug) },
+    Verb {
+        name: "vbd-unplug",
+        required: &["uuid"],
+        optional: &["timeout", "force"],
+        run: Run::Changes(unplug),
+    },
+    Verb { name: "vbd-insert", required: &["uuid", "vdi-uuid"], optional: &[], run: Run::Changes(insert) },
+    Verb { name: "vbd-eject", required: &["uuid"], optional: &[], run: Run::Changes(eject) },
+];
+
+/// A VBD to make.
+pub struct New<'n> {
+    pub vm: &'n str,
+    pub vdi: Option<&'n str>,
+    pub device: &'n str,
+    pub bootable: bool,
+    pub mode: &'static str,
+    pub kind: &'static str,
+    pub unpluggable: bool,
+    pub owner: bool,
+}
+
+fn create(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
+    let command = &call.command;
+    let vm = pool.get(Class::Vm, command.need("vm-uuid")?)?.uuid.to_string();
+    let vdi = command.get("vdi-uuid").map(|vdi| pool.get(Class::Vdi, vdi)).transpose()?;
+    let vdi = vdi.map(|row| row.uuid.to_string());
+    let bootable = command.flag("bootable", false)?;
+    let mode = match command.get("mode").map(str::to_ascii_lowercase).as_deref() {
+        None | Some("rw") => "RW",
+        Some("ro") => "RO",
+        Some(other) => return cli(format!("Unknown mode: {other} (should be \"ro\" or \"rw\"")),
+    };
+    let kind = match command.get("type").map(str::to_ascii_lowercase).as_deref() {
+        None | Some("disk") => "Disk",
+        Some("cd") => "CD",
+        Some("floppy") => "Floppy",
+        Some(other) => {
+            return cli(format!("\"Unknown type: {other} (should be \"cd\", \"disk\" or \"floppy\""));
+        }
+    };
+    let unpluggable = command.flag("unpluggable", true)?;
+    if kind == "Disk" && vdi.is_none() {
+        return cli("Empty VBDs can only be made for type=CD");
+    }
+    let device = command.need("device")?.to_owned();
+    let new = New {
+        vm: &vm,
+        vdi: vdi.as_deref(),
+        device: &device,
+        bootable,
+        mode,
+        kind,
+        unpluggable,
+        owner: false,
+    };
+    let uuid = make(pool, &new)?;
+    call.out.list(&[uuid]);
+    Ok(())
+}
+
+/// Makes a VBD, after XAPI's checks.
+pub fn make(pool: &mut Pool, new: &New) -> Outcome<String> {
+    if new.kind == "CD" && new.mode != "RO" {
+        return Err(refused("VBD_CDS_MUST_BE_READONLY", vec![]));
+    }
+    if new.kind != "CD" && new.vdi.is_none() {
+        return Err(refused("VBD_NOT_REMOVABLE_MEDIA", vec![Param::text("in constructor")]));
+    }
+    if let Some(vdi) = new.vdi
+        && new.mode == "RW"
+        && pool.get(Class::Vdi, vdi)?.is("read-only")
+    {
+        return Err(refused("VDI_READONLY", vec![pool.param(Class::Vdi, vdi)]));
+    }
+    let taken = pool.referring(Class::Vbd, "vm-uuid", new.vm);
+    let device = if new.device == "autodetect" {
+        let is_free = |device: &String| taken.iter().all(|vbd| vbd.get("userdevice") != device);
+        (0..255_u32).map(|device| device.to_string()).find(is_free).unwrap_or_default()
+    } else {
+        new.device.to_owned()
+    };
+    let place = storage::position(&device);
+    if place.is_none() {
+        return Err(refused("INVALID_DEVICE", vec![Param::text(new.device)]));
+    }
+    if taken.iter().any(|vbd| storage::position(vbd.get("userdevice")) == place) {
+        return Err(refused("DEVICE_ALREADY_EXISTS", vec![Param::text(device)]));
+    }
+    let mut row = Row::new(Class::Vbd, pool.new_uuid());
+    row.set("vm-uuid", new.vm.to_owned());
+    row.set("vdi-uuid", new.vdi.unwrap_or_default().to_owned());
+    row.set("empty", new.vdi.is_none().to_string());
+    row.set("userdevice", device);
+    row.set("bootable", new.bootable.to_string());
+    row.set("mode", new.mode);
+    row.set("type", new.kind);
+    row.set("unpluggable", new.unpluggable.to_string());
+    if new.owner {
+        row.put("other-config", "owner", "");
+    }
+    let uuid = row.uuid.to_string();
+    pool.insert(row);
+    Ok(uuid)
+}
+
+fn destroy(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
+    let uuid = call.command.need("uuid")?.to_owned();
+    destroy_vbd(pool, &uuid)
+}
+
+/// Destroys a VBD that is not attached.
+pub fn destroy_vbd(pool: &mut Pool, uuid: &str) -> Outcome<()> {
+    let row = pool.get(Class::Vbd, uuid)?;
+    // An empty drive of a running VM counts as attached but holds nothing.
+    let held = row.is("currently-attached") && !(row.is("empty") && row.get("type") == "CD");
+    if held {
+        let reason = format!("VBD '{uuid}' still attached to '{}'", row.get("vm-uuid"));
+        return Err(refused("OPERATION_NOT_ALLOWED", vec![Param::text(reason)]));
+    }
+    pool.remove(Class::Vbd, uuid);
+    Ok(())
+}
+
+fn plug(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
+    let uuid = call.command.need("uuid")?.to_owned();
+    plug_vbd(pool, &uuid)
+}
+
+/// Attaches a VBD to its running VM.
+pub fn plug_vbd(pool: &mut Pool, uuid: &str) -> Outcome<()> {
+    let row = pool.get(Class::Vbd, uuid)?;
+    let vm = row.get("vm-uuid").to_owned();
+    lifecycle::expect(pool, &vm, &["running"])?;
+    if row.is("currently-attached") {
+        return Err(refused("DEVICE_ALREADY_ATTACHED", vec![pool.param(Class::Vbd, uuid)]));
+    }
+    let hvm = pool.get(Class::Vm, &vm)?.is("hvm");
+    if hvm {
+        hotplug(pool, &vm, row)?;
+    }
+    if hvm && row.get("type") == "Disk" && row.get("mode") == "RO" {
+        return Err(refused("DISK_VBD_MUST_BE_READWRITE_FOR_HVM", vec![pool.param(Class::Vbd, uuid)]));
+    }
+    storage::check_sharing(pool, row)?;
+    if let Some(vdi) = pool.find(Class::Vdi, row.get("vdi-uuid")) {
+        let (sr, host) = (vdi.get("sr-uuid").to_owned(), pool.get(Class::Vm, &vm)?.get("resident-on"));
+        if !storage::is_reachable(pool, &sr, host) {
+            return Err(machine::about(pool, "VM_REQUIRES_SR", &vm, Class::Sr, &sr));
+        }
+    }
+    machine::attach(pool, Class::Vbd, uuid)
+}
+
+/// Only a guest with PV drivers takes disks while it runs; CDs are never plugged.
+fn hotplug(pool: &Pool, vm: &str, vbd: &Row) -> Outcome<()> {
+    if !guest::has_tools(pool.get(Class::Vm, vm)?) {
+        return Err(refused("VM_MISSING_PV_DRIVERS", vec![pool.vm_param(vm)]));
+    }
+    if vbd.get("type") == "CD" {
+        let reason = "HVM CDROMs cannot be hotplugged/unplugged, only inserted or ejected";
+        return Err(refused("OPERATION_NOT_ALLOWED", vec![Param::text(reason)]));
+    }
+    Ok(())
+}
+
+fn unplug(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
+    if let Some(timeout) = call.command.get("timeout")
+        && timeout.parse::<f64>().is_err()
+    {
+        return cli("Failed to parse parameter 'timeout': expecting a float");
+    }
+    call.command.flag("force", false)?;
+    let uuid = call.command.need("uuid")?.to_owned();
+    let row = pool.get(Class::Vbd, &uuid)?;
+    if !row.is("unpluggable") {
+        return Err(refused("VBD_NOT_UNPLUGGABLE", vec![pool.param(Class::Vbd, &uuid)]));
+    }
+    let vm = row.get("vm-uuid").to_owned();
+    lifecycle::expect(pool, &vm, &["running"])?;
+    if !row.is("currently-attached") {
+        return Err(refused("DEVICE_ALREADY_DETACHED", vec![pool.param(Class::Vbd, &uuid)]));
+    }
+    if pool.get(Class::Vm, &vm)?.is("hvm") {
+        hotplug(pool, &vm, row)?;
+    }
+    pool.set(Class::Vbd, &uuid, "currently-attached", "false")
+}
+
+fn insert(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
+    let uuid = call.command.need("uuid")?.to_owned();
+    pool.get(Class::Vbd, &uuid)?;
+    let vdi = call.command.need("vdi-uuid")?.to_owned();
+    insert_disc(pool, &uuid, &vdi)
+}
+
+/// Puts a disc into an empty drive.
+pub fn insert_disc(pool: &mut Pool, uuid: &str, vdi: &str) -> Outcome<()> {
+    let managed = pool.get(Class::Vdi, vdi)?.is("managed");
+    removable(pool, uuid)?;
+    if !pool.get(Class::Vbd, uuid)?.is("empty") {
+        return Err(refused("VBD_NOT_EMPTY", vec![pool.param(Class::Vbd, uuid)]));
+    }
+    if !managed {
+        return Err(refused("VDI_NOT_MANAGED", vec![pool.param(Class::Vdi, vdi)]));
+    }
+    let row = pool.edit(Class::Vbd, uuid)?;
+    row.set("vdi-uuid", vdi.to_owned());
+    row.set("empty", "false");
+    Ok(())
+}
+
+fn eject(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
+    let uuid = call.command.need("uuid")?.to_owned();
+    eject_disc(pool, &uuid)
+}
+
+/// Takes the disc out of a drive.
+pub fn eject_disc(pool: &mut Pool, uuid: &str) -> Outcome<()> {
+    removable(pool, uuid)?;
+    if pool.get(Class::Vbd, uuid)?.is("empty") {
+        return Err(refused("VBD_IS_EMPTY", vec![pool.param(Class::Vbd, uuid)]));
+    }
+    let row = pool.edit(Class::Vbd, uuid)?;
+    row.set("vdi-uuid", "");
+    row.set("empty", "true");
+    Ok(())
+}
+
+fn removable(pool: &Pool, uuid: &str) -> Outcome<()> {
+    let row = pool.get(Class::Vbd, uuid)?;
+    lifecycle::expect(pool, row.get("vm-uuid"), &["halted", "running", "paused"])?;
+    if row.get("type") != "CD" {
+        return Err(refused("VBD_NOT_REMOVABLE_MEDIA", vec![pool.param(Class::Vbd, uuid)]));
+    }
+    Ok(())
+}
