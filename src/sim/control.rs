@@ -40,6 +40,9 @@ enum Action {
         /// Which call from now on.
         #[arg(long, default_value_t = 1)]
         nth: u64,
+        /// Do the work first.
+        #[arg(long)]
+        after: bool,
     },
     /// Take all faults and delays away.
     Clear,
@@ -130,8 +133,9 @@ fn run(action: Action) -> Result<String> {
         Action::Delay { verb, milliseconds } => {
             fault::add(&store, Fault { verb, pass: 0, always: true, kind: Kind::Delays(milliseconds) })?;
         }
-        Action::Hang { verb, nth } => {
-            fault::add(&store, Fault { verb, pass: pass(nth)?, always: false, kind: Kind::Hangs })?;
+        Action::Hang { verb, nth, after } => {
+            let kind = if after { Kind::HangsAfter } else { Kind::Hangs };
+            fault::add(&store, Fault { verb, pass: pass(nth)?, always: false, kind })?;
         }
         Action::Clear => fault::clear(&store)?,
         Action::Guest(guest) => guest.apply(&store)?,

@@ -17,7 +17,8 @@ pub fn dump(store: &Store) -> Result<String> {
             writeln!(text, "{} {}", class.api_name(), row.uuid)?;
             let mut attributes: Vec<_> = row.attributes().iter().collect();
             attributes.sort();
-            for (name, value) in attributes {
+            // The number of the host's next domain is a counter, too.
+            for (name, value) in attributes.into_iter().filter(|(name, _)| *name != "sim-domains") {
                 writeln!(text, "    {name} = {value:?}")?;
             }
             if class == Class::Vdi {

@@ -19,6 +19,8 @@ pub enum Kind {
     Garbage,
     /// It never ends, and does nothing.
     Hangs,
+    /// It does its work and then never answers.
+    HangsAfter,
     /// It takes this many milliseconds more.
     Delays(u64),
 }
@@ -42,6 +44,7 @@ impl Fault {
             Kind::FailsAfter { code, params } => ("after", joined(code, params)),
             Kind::Garbage => ("garbage", String::new()),
             Kind::Hangs => ("hang", String::new()),
+            Kind::HangsAfter => ("hang-after", String::new()),
             Kind::Delays(limit) => ("delay", limit.to_string()),
         };
         format!("{}\t{}\t{}\t{name}\t{rest}\n", self.verb, self.pass, self.always)
@@ -60,6 +63,7 @@ impl Fault {
             "after" => Kind::FailsAfter { code: first, params },
             "garbage" => Kind::Garbage,
             "hang" => Kind::Hangs,
+            "hang-after" => Kind::HangsAfter,
             "delay" => Kind::Delays(first.parse().ok()?),
             _ => return None,
         };
@@ -142,21 +146,28 @@ pub fn before(struck: &[Kind]) -> Outcome<Option<&'static str>> {
     for kind in struck {
         match kind {
             Kind::Delays(limit) => thread::sleep(Duration::from_millis(*limit)),
-            Kind::Hangs => loop {
-                thread::sleep(Duration::from_secs(3600));
-            },
+            Kind::Hangs => hang(),
             Kind::Fails { code, params } => return Err(failure(code, params)),
             Kind::Garbage => return Ok(Some(GARBAGE)),
-            Kind::FailsAfter { .. } => {}
+            Kind::FailsAfter { .. } | Kind::HangsAfter => {}
         }
     }
     Ok(None)
+}
+
+fn hang() -> ! {
+    loop {
+        thread::sleep(Duration::from_secs(3600));
+    }
 }
 
 const GARBAGE: &str = "\u{1}\u{fffd}uuid ( RO: }{ 0x7f <html> Error 42 ,,,\n\n: : not an answer";
 
 /// What strikes a call after its work.
 pub fn after(struck: &[Kind]) -> Outcome<()> {
+    if struck.contains(&Kind::HangsAfter) {
+        hang();
+    }
     let failing = struck.iter().find_map(|kind| match kind {
         Kind::FailsAfter { code, params } => Some(failure(code, params)),
         _ => None,
@@ -184,6 +195,7 @@ mod tests {
             Kind::FailsAfter { code: "B".into(), params: vec![] },
             Kind::Garbage,
             Kind::Hangs,
+            Kind::HangsAfter,
             Kind::Delays(20),
         ] {
             let fault = Fault { verb: "vm-start".into(), pass: 2, always: true, kind };
