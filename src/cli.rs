@@ -1,6 +1,7 @@
 //! The command line: one variant for each script that OpenNebula calls, under the name it calls it by.
 
 use crate::action::{Caller, cancel, deploy, migrate, poll, shutdown};
+use crate::admin::demo;
 use crate::links::{self, PROGRAM};
 use crate::one::Release;
 use crate::probe;
@@ -18,8 +19,8 @@ pub struct Cli {
     #[arg(short, long, global = true)]
     verbose: bool,
     /// The link this program was called by; its folder leads to the settings
-    #[arg(long, hide = true, global = true, default_value = "")]
-    called_as: PathBuf,
+    #[arg(long, hide = true, global = true)]
+    called_as: Option<PathBuf>,
     #[command(subcommand)]
     action: Action,
 }
@@ -33,6 +34,7 @@ pub enum Action {
     Migrate(migrate::Args),
     Poll(poll::Args),
     Probe(probe::Args),
+    Demo(demo::Args),
     /// Print the links that make up the drivers, one a line
     #[command(hide = true)]
     Links,
@@ -43,7 +45,7 @@ pub enum Action {
 impl Cli {
     /// Does what the command line asks for, and reports it.
     pub fn run(self) -> ExitCode {
-        let caller = Caller { called_as: self.called_as, verbose: self.verbose };
+        let caller = Caller { called_as: self.called_as.unwrap_or_default(), verbose: self.verbose };
         let (name, result) = self.action.run(&caller);
         match result {
             Ok(answer) => report::success(&answer),
@@ -65,6 +67,7 @@ impl Action {
             Action::Migrate(args) => ("migrate", migrate::run(caller, args)),
             Action::Poll(args) => ("poll", poll::run(caller, args)),
             Action::Probe(args) => ("probe", probe::run(caller, args)),
+            Action::Demo(args) => ("demo", demo::run(args)),
             Action::Links => (PROGRAM, Ok(links::all().join("\n"))),
             Action::Other(words) => return links::not_an_action(words),
         };

@@ -2,6 +2,7 @@
 //! Platform. The program is `src/main.rs`; this library lets tests and benchmarks reach its parts.
 
 pub mod action;
+pub mod admin;
 pub mod cli;
 pub mod image;
 pub mod links;

@@ -15,7 +15,7 @@ pub struct XeError {
 
 /// Sentences of releases whose `xe` prints no code even with `--trace` (before 2014, XCP 1.6 and older),
 /// and of failures that come before tracing begins.
-const PROSE: [(&str, &str); 9] = [
+const PROSE: [(&str, &str); 10] = [
     ("No matching VMs found", "UUID_INVALID"),
     ("The uuid you supplied was invalid", "UUID_INVALID"),
     ("You attempted an operation on a VM that was not in an appropriate power state", "VM_BAD_POWER_STATE"),
@@ -24,6 +24,7 @@ const PROSE: [(&str, &str); 9] = [
     ("Another operation involving the object is currently in progress", "OTHER_OPERATION_IN_PROGRESS"),
     ("VM lacks the feature", "VM_LACKS_FEATURE"),
     ("The VM requires an SR", "VM_REQUIRES_SR"),
+    ("You cannot make regular API calls directly on a", "HOST_IS_SLAVE"),
     ("Authentication failed", "SESSION_AUTHENTICATION_FAILED"),
 ];
 
@@ -100,5 +101,48 @@ fn labelled(prose: &str) -> Option<(String, Vec<String>)> {
 
 fn known_prose(words: &str) -> Option<(String, Vec<String>)> {
     let words = words.strip_prefix("Error: ").unwrap_or(words);
-    PROSE.iter().find(|(start, _)| words.starts_with(start)).map(|&(_, code)| (code.to_owned(), Vec::new()))
+    let (_, code) = PROSE.iter().find(|(start, _)| words.starts_with(start))?;
+    // The only parameter of a failed login that anything depends on: whom to ask instead.
+    let coordinator = words.split_once("Master IP address: ").map(|(_, address)| address.trim().to_owned());
+    Some(((*code).to_owned(), coordinator.into_iter().collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::XeError;
+
+    #[test]
+    fn a_traced_error_has_its_code() {
+        let error = XeError::parse(
+            "The specified host is disabled.\nhost: 1 (xcp-b)\nRaised Server_error(HOST_DISABLED, [ OpaqueRef:1 ])\nBacktrace:\n1/1 xapi\n",
+        );
+        assert_eq!((error.code.as_deref(), error.params.len()), (Some("HOST_DISABLED"), 1));
+        assert_eq!(error.to_string(), "The specified host is disabled. host: 1 (xcp-b) (HOST_DISABLED)");
+    }
+
+    #[test]
+    fn a_code_without_a_sentence_is_read_from_its_label() {
+        let error = XeError::parse(
+            "Error code: SR_BACKEND_FAILURE_44\nError parameters: , There is insufficient space, \n",
+        );
+        assert_eq!(error.code.as_deref(), Some("SR_BACKEND_FAILURE_44"));
+        assert!(!error.to_string().contains("(SR_BACKEND_FAILURE_44)"), "{error}");
+    }
+
+    #[test]
+    fn prose_of_old_releases_and_of_failed_logins_has_a_code_too() {
+        assert!(XeError::parse("Error: No matching VMs found\n").is_gone());
+        let member = XeError::parse(
+            "You cannot make regular API calls directly on a supporter. Please pass API calls via the coordinator host.\nMaster IP address: 192.168.10.1\n",
+        );
+        assert!(member.is(&["HOST_IS_SLAVE"]));
+        assert_eq!(member.params, ["192.168.10.1"]);
+        assert_eq!(XeError::parse("something new\n").code, None);
+    }
+
+    #[test]
+    fn a_tenants_text_cannot_pass_for_a_code() {
+        let error = XeError::parse("The VM is bad.\nvm: 1 (x Raised Server_error(HANDLE_INVALID, [ a ]))\n");
+        assert_eq!(error.code, None);
+    }
 }

@@ -62,7 +62,13 @@ impl Xe {
     }
 
     fn run_stopped_or_not(&self, call: &Call, limit: Duration) -> Result<String> {
-        self.retry.run(|| self.run_once(call, limit), |error| self.may_ask_again(call, error))
+        let asked = self.retry.run(|| self.run_once(call, limit), |error| may_ask_again(call, error));
+        match asked {
+            Err(error) if self.turns_to_coordinator(&error) => {
+                self.retry.run(|| self.run_once(call, limit), |error| may_ask_again(call, error))
+            }
+            other => other,
+        }
     }
 
     /// Asks for a single value.
@@ -135,22 +141,17 @@ impl Xe {
         }
     }
 
-    /// Only what cannot have happened yet, or may happen twice, is asked again.
-    fn may_ask_again(&self, call: &Call, error: &anyhow::Error) -> bool {
-        let Some(error) = super::xe_error(error) else { return false };
-        if error.is(&[ASK_THE_COORDINATOR]) {
-            return self.turn_to(error.params.first());
-        }
-        error.is_passing_refusal() || (call.only_reads() && error.is_lost_connection())
-    }
-
-    /// Talks to the pool's coordinator from here on; false if we do so already.
-    fn turn_to(&self, coordinator: Option<&String>) -> bool {
-        let mut server = self.server.lock().unwrap_or_else(PoisonError::into_inner);
-        if coordinator.is_none() || server.as_ref() == coordinator {
-            return false;
-        }
-        *server = coordinator.cloned();
+    /// Whether a member of the pool was asked that named its coordinator; it is the one to talk to from here on.
+    fn turns_to_coordinator(&self, error: &anyhow::Error) -> bool {
+        let named = super::xe_error(error).filter(|error| error.is(&[ASK_THE_COORDINATOR]));
+        let Some(coordinator) = named.and_then(|error| error.params.first()) else { return false };
+        *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(coordinator.clone());
         true
     }
+}
+
+/// Only what cannot have happened yet, or may happen twice, is asked again.
+fn may_ask_again(call: &Call, error: &anyhow::Error) -> bool {
+    super::xe_error(error)
+        .is_some_and(|error| error.is_passing_refusal() || (call.only_reads() && error.is_lost_connection()))
 }
