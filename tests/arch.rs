@@ -1,0 +1,79 @@
+//! The directions in which the parts may know each other, and the shape of the sources.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each part, and the parts it may name. What is not listed may not be named.
+const MAY_NAME: [(&str, &[&str]); 16] = [
+    ("cli", &["action", "admin", "links", "one", "probe", "report"]),
+    ("links", &["report"]),
+    ("action", &["image", "one", "parallel", "report", "retry", "signal", "translate", "undo", "xe"]),
+    ("probe", &["action", "one", "parallel", "report", "translate", "xe"]),
+    ("admin", &["report", "links"]),
+    ("translate", &["one", "report", "xe"]),
+    ("one", &["report"]),
+    ("image", &["report"]),
+    ("undo", &["report", "xe"]),
+    ("xe", &["process", "report", "retry", "signal"]),
+    ("process", &["report"]),
+    ("report", &[]),
+    ("signal", &["report"]),
+    ("retry", &["report"]),
+    ("parallel", &[]),
+    ("sim", &[]),
+];
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn part_of(path: &Path) -> String {
+    let below = path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
+    below.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned()
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    for file in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+        let part = part_of(&file);
+        if ["lib", "main"].contains(&part.as_str()) {
+            continue;
+        }
+        let (_, may_name) =
+            MAY_NAME.iter().find(|(name, _)| *name == part).unwrap_or_else(|| panic!("{part} is not listed"));
+        let text = fs::read_to_string(&file).unwrap();
+        for rest in text.split("crate::").skip(1) {
+            let named: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+            let fine = named.is_empty() || named == part || may_name.contains(&named.as_str());
+            assert!(fine, "{} names {named}, which {part} may not know", file.display());
+        }
+    }
+}
+
+#[test]
+fn opennebula_and_xapi_do_not_know_each_other() {
+    for file in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src/one")) {
+        assert!(!fs::read_to_string(&file).unwrap().contains("crate::xe"), "{}", file.display());
+    }
+}
+
+#[test]
+fn only_the_report_and_the_simulator_write_to_the_terminal() {
+    for file in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+        let part = part_of(&file);
+        let text = fs::read_to_string(&file).unwrap();
+        let writes = text.contains("stdout()") || text.contains("stderr()");
+        let only_looks = text.contains("stdout().is_terminal()") && !text.contains("stdout().lock()");
+        assert!(!writes || only_looks || ["report", "sim"].contains(&part.as_str()), "{}", file.display());
+    }
+}

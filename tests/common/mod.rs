@@ -1,0 +1,276 @@
+//! A host as OpenNebula sees it: the drivers' links, datastores with a VM's files, and a simulated pool that
+//! the real binary reaches through a program called `xe`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, dead_code)]
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{FileExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_one-xcp");
+
+/// What a program said.
+#[derive(Debug, Clone)]
+#[must_use = "look at what it said"]
+pub struct Said {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Said {
+    /// It succeeded; gives back its answer.
+    #[track_caller]
+    pub fn ok(self) -> String {
+        assert_eq!(self.code, Some(0), "it should have succeeded: {self:#?}");
+        self.stdout.trim_end().to_owned()
+    }
+
+    /// It failed as OpenNebula wants it: exit 1, nothing on standard output, one line that is no log line
+    /// and ends in a full stop and a line break. Gives back that line.
+    #[track_caller]
+    pub fn failure(self) -> String {
+        assert_eq!(self.code, Some(1), "it should have failed with 1: {self:#?}");
+        assert_eq!(self.stdout, "", "a failure has no answer: {self:#?}");
+        assert!(self.stderr.ends_with(".\n"), "no full stop or line break at the end: {self:#?}");
+        let is_log = |line: &&str| {
+            ["ERROR: ", "INFO: ", "WARN: ", "DEBUG: "].iter().any(|word| line.starts_with(word))
+        };
+        let words: Vec<&str> = self.stderr.lines().filter(|line| !is_log(line)).collect();
+        assert_eq!(words.len(), 1, "not one line: {self:#?}");
+        words[0].to_owned()
+    }
+
+    /// The lines for the VM's log.
+    pub fn log(&self) -> Vec<&str> {
+        self.stderr.lines().collect()
+    }
+}
+
+/// One call of the simulated `xe`, as its log has it.
+#[derive(Debug, Clone)]
+pub struct XeCall {
+    pub start_ms: f64,
+    pub end_ms: f64,
+    pub line: String,
+}
+
+pub struct Host {
+    pub dir: tempfile::TempDir,
+    settings: Vec<(String, String)>,
+}
+
+impl Host {
+    /// A pool of two hosts, and VM 1's files of the recorded deployment: a disk, a swap disk, a context disc.
+    pub fn new() -> Host {
+        Host::with_pool(&[])
+    }
+
+    pub fn with_pool(options: &[&str]) -> Host {
+        let dir = tempfile::tempdir().unwrap();
+        let host = Host { dir, settings: Vec::new() };
+        fs::create_dir_all(host.path("bin")).unwrap();
+        fs::create_dir_all(host.path("remotes/vmm/xcp")).unwrap();
+        symlink(PROGRAM, host.path("bin/xe")).unwrap();
+        for action in ["deploy", "shutdown", "cancel", "migrate", "poll", "save"] {
+            symlink(PROGRAM, host.path(&format!("remotes/vmm/xcp/{action}"))).unwrap();
+        }
+        host.sim(&[&["init"], options].concat());
+        host.make_files(0, 1);
+        host
+    }
+
+    /// With a setting, as in the environment.
+    pub fn set(mut self, name: &str, value: &str) -> Host {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn path(&self, below: &str) -> PathBuf {
+        self.dir.path().join(below)
+    }
+
+    /// `datastores/DS_ID/VM_ID`
+    pub fn vm_folder(&self, ds_id: u32, vm_id: u32) -> PathBuf {
+        self.path(&format!("datastores/{ds_id}/{vm_id}"))
+    }
+
+    fn make_files(&self, ds_id: u32, vm_id: u32) {
+        let folder = self.vm_folder(ds_id, vm_id);
+        fs::create_dir_all(&folder).unwrap();
+        sparse_file(
+            &folder.join("disk.0"),
+            5 << 20,
+            &[(0, b"boot"), (3 << 20, b"data in the middle"), ((5 << 20) - 4, b"last")],
+        );
+        sparse_file(&folder.join("disk.1"), 128 << 20, &[(4086, b"SWAPSPACE2")]);
+        sparse_file(&folder.join("disk.2"), 368 << 10, &[(32_769, b"CD001"), (32_808, b"CONTEXT")]);
+    }
+
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        let path = format!("{}:/usr/bin:/bin", self.path("bin").display());
+        command.env_clear().env("PATH", path).env("XE_SIM", self.path("pool"));
+        command.env("DATASTORE_LOCATION", self.path("datastores")).envs(self.settings.iter().cloned());
+        command.current_dir(self.dir.path()).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs an action through its link.
+    pub fn run(&self, action: &str, args: &[&str], stdin: &[u8]) -> Said {
+        said(self.command(self.path(&format!("remotes/vmm/xcp/{action}"))).args(args), stdin)
+    }
+
+    /// Runs the program by its own name.
+    pub fn one_xcp(&self, args: &[&str]) -> Said {
+        said(self.command(PROGRAM).args(args), b"")
+    }
+
+    pub fn sim(&self, args: &[&str]) -> String {
+        self.one_xcp(&[&["sim"], args].concat()).ok()
+    }
+
+    /// Asks the pool.
+    pub fn xe(&self, args: &[&str]) -> String {
+        said(self.command(self.path("bin/xe")).args(args), b"").ok()
+    }
+
+    /// The pool's whole state, for comparing.
+    pub fn dump(&self) -> String {
+        self.sim(&["dump"])
+    }
+
+    /// Forgets the calls made so far.
+    pub fn forget_calls(&self) {
+        self.sim(&["log", "--clear"]);
+    }
+
+    /// The calls of `xe` since then.
+    pub fn calls(&self) -> Vec<XeCall> {
+        self.sim(&["log"]).lines().map(xe_call).collect()
+    }
+
+    /// Deploys the VM of the recorded deployment file, byte for byte.
+    pub fn deploy(&self) -> Said {
+        self.deploy_recorded("deploy")
+    }
+
+    pub fn deploy_recorded(&self, name: &str) -> Said {
+        let recorded = Recorded::load(name);
+        self.deploy_document(&recorded.argv[1], &recorded.stdin)
+    }
+
+    pub fn deploy_document(&self, host: &str, document: &[u8]) -> Said {
+        let file = self.vm_folder(0, 1).join("deployment.0");
+        self.run("deploy", &[file.to_str().unwrap(), host, "1", host], document)
+    }
+
+    /// Runs a recorded action on the VM that `deploy` answered.
+    pub fn on_vm(&self, action: &str, recorded: &str, uuid: &str) -> Said {
+        let recorded = Recorded::load(recorded);
+        let argv: Vec<&str> =
+            std::iter::once(uuid).chain(recorded.argv.iter().skip(1).map(String::as_str)).collect();
+        self.run(action, &argv, &recorded.stdin)
+    }
+
+    /// One field of a VM.
+    pub fn vm_param(&self, uuid: &str, field: &str) -> String {
+        self.xe(&["vm-param-get", &format!("uuid={uuid}"), &format!("param-name={field}")])
+    }
+
+    /// Where the simulated pool keeps a VDI's bytes.
+    fn vdi_file(&self, uuid: &str) -> PathBuf {
+        self.path("pool.vdi").join(uuid)
+    }
+
+    /// The bytes of a VDI, as the VM's guest sees them.
+    pub fn vdi_bytes(&self, uuid: &str) -> Vec<u8> {
+        fs::read(self.vdi_file(uuid)).unwrap()
+    }
+
+    /// Writes into a VDI, as its guest would.
+    pub fn write_vdi(&self, uuid: &str, at: u64, bytes: &[u8]) {
+        let file = fs::File::options().write(true).open(self.vdi_file(uuid)).unwrap();
+        file.write_all_at(bytes, at).unwrap();
+    }
+
+    /// The VDI in a VM's slot.
+    pub fn vdi_in(&self, vm: &str, device: &str) -> String {
+        let filters = [format!("vm-uuid={vm}"), format!("userdevice={device}")];
+        self.xe(&["vbd-list", &filters[0], &filters[1], "params=vdi-uuid", "--minimal"])
+    }
+}
+
+/// What a real oned passed to a script.
+pub struct Recorded {
+    pub argv: Vec<String>,
+    pub stdin: Vec<u8>,
+}
+
+impl Recorded {
+    pub fn load(name: &str) -> Recorded {
+        Recorded::load_from("opennebula-7.4", name)
+    }
+
+    pub fn load_from(release: &str, name: &str) -> Recorded {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/recorded").join(release).join(name);
+        let argv = fs::read_to_string(folder.join("argv")).unwrap();
+        Recorded {
+            argv: argv.lines().map(str::to_owned).collect(),
+            stdin: fs::read(folder.join("stdin")).unwrap(),
+        }
+    }
+
+    /// With one piece of the document replaced by another; it must be there.
+    pub fn with(mut self, old: &str, new: &str) -> Recorded {
+        let text = String::from_utf8(self.stdin).unwrap();
+        assert!(text.contains(old), "the recorded document does not hold {old:?}");
+        self.stdin = text.replace(old, new).into_bytes();
+        self
+    }
+}
+
+pub fn said(command: &mut Command, stdin: &[u8]) -> Said {
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Who refuses early does not read to the end.
+    _ = child.stdin.take().unwrap().write_all(stdin);
+    let output = child.wait_with_output().unwrap();
+    Said {
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+pub fn sparse_file(path: &Path, size: u64, pieces: &[(u64, &[u8])]) {
+    let file = fs::File::create(path).unwrap();
+    file.set_len(size).unwrap();
+    for (at, bytes) in pieces {
+        file.write_all_at(bytes, *at).unwrap();
+    }
+}
+
+/// `start_ms duration_ms exit verb args…`
+fn xe_call(line: &str) -> XeCall {
+    let mut words = line.splitn(4, ' ');
+    let start_ms: f64 = words.next().unwrap().parse().unwrap();
+    let duration_ms: f64 = words.next().unwrap().parse().unwrap();
+    let _exit = words.next().unwrap();
+    XeCall { start_ms, end_ms: start_ms + duration_ms, line: words.next().unwrap().to_owned() }
+}
+
+/// The longest chain of calls of which each began after the one before had ended.
+pub fn one_after_the_other(calls: &[XeCall]) -> usize {
+    let mut by_end = calls.to_vec();
+    by_end.sort_by(|a, b| a.end_ms.total_cmp(&b.end_ms));
+    let (mut count, mut last_end) = (0, f64::MIN);
+    for call in &by_end {
+        if call.start_ms >= last_end {
+            count += 1;
+            last_end = call.end_ms;
+        }
+    }
+    count
+}

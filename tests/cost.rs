@@ -1,0 +1,64 @@
+//! What the actions cost: calls of `xe`, in all and one after the other. Each call is made to take 60 ms, so
+//! that calls made side by side overlap. The figures stand in docs/cost.md.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod common;
+
+use common::{Host, one_after_the_other};
+
+fn slow_host() -> Host {
+    let host = Host::new();
+    host.sim(&["delay", "any", "60"]);
+    host
+}
+
+#[track_caller]
+fn at_most(host: &Host, all: usize, in_a_row: usize) {
+    let calls = host.calls();
+    let chain = one_after_the_other(&calls);
+    assert!(calls.len() <= all && chain <= in_a_row, "{} calls, {chain} in a row: {calls:#?}", calls.len());
+}
+
+#[test]
+fn deploy_of_a_disk_a_swap_disk_a_nic_and_a_context_disc() {
+    let host = slow_host();
+    host.forget_calls();
+    host.deploy().ok();
+    at_most(&host, 22, 8);
+}
+
+#[test]
+fn poll_takes_one_call() {
+    let host = slow_host();
+    let uuid = host.deploy().ok();
+    host.forget_calls();
+    host.run("poll", &[&uuid, "xcp-a"], b"").ok();
+    at_most(&host, 1, 1);
+}
+
+#[test]
+fn shutdown_of_a_vm_whose_disks_need_no_writing_back() {
+    let host = slow_host();
+    let uuid = host.deploy().ok();
+    host.forget_calls();
+    host.on_vm("shutdown", "shutdown.3", &uuid).ok();
+    at_most(&host, 4, 3);
+}
+
+#[test]
+fn live_migration() {
+    let host = slow_host();
+    let uuid = host.deploy().ok();
+    host.forget_calls();
+    host.on_vm("migrate", "migrate", &uuid).ok();
+    at_most(&host, 4, 3);
+}
+
+#[test]
+fn poll_costs_the_same_with_a_thousand_vms_in_the_pool() {
+    let host = Host::with_pool(&["--vms", "1000"]);
+    let uuid = host.xe(&["vm-list", "name-label=one-7", "--minimal"]);
+    host.forget_calls();
+    assert!(host.run("poll", &[&uuid, "xcp-a"], b"").ok().starts_with("STATE=a "));
+    at_most(&host, 1, 1);
+}

@@ -1,0 +1,108 @@
+//! `migrate`, through its link, with what a real oned sent.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod common;
+
+use common::Host;
+use std::fs;
+
+fn host_of(host: &Host, vm: &str) -> String {
+    let resident_on = host.vm_param(vm, "resident-on");
+    host.xe(&["host-list", &format!("uuid={resident_on}"), "params=name-label", "--minimal"])
+}
+
+#[test]
+fn a_running_vm_moves_to_the_other_host_and_stays_the_same_vm() {
+    let host = Host::new();
+    let uuid = host.deploy().ok();
+    host.on_vm("migrate", "migrate", &uuid).ok();
+    assert_eq!(host_of(&host, &uuid), "xcp-b");
+    assert_eq!(host.vm_param(&uuid, "power-state"), "running");
+    host.on_vm("shutdown", "shutdown.3", &uuid).ok();
+}
+
+#[test]
+fn repeated_it_is_success() {
+    let host = Host::new();
+    let uuid = host.deploy().ok();
+    host.on_vm("migrate", "migrate", &uuid).ok();
+    let before = host.dump();
+    let said = host.on_vm("migrate", "migrate", &uuid);
+    assert!(said.stderr.contains("already runs on xcp-b"), "{said:?}");
+    said.ok();
+    assert_eq!(host.dump(), before);
+}
+
+#[test]
+fn refusals_come_in_plain_words_with_xapis_code() {
+    let cases = [
+        ("VM_LACKS_FEATURE", "the guest has no running guest tools"),
+        ("VDI_CBT_ENABLED", "changed block tracking is on"),
+        ("HOST_NOT_ENOUGH_FREE_MEMORY", "not enough free memory"),
+        ("HOST_DISABLED", "the destination is disabled"),
+    ];
+    let host = Host::new();
+    let uuid = host.deploy().ok();
+    let before = host.dump();
+    for (code, words) in cases {
+        host.sim(&["fail", "vm-migrate", "--code", code]);
+        let line = host.on_vm("migrate", "migrate", &uuid).failure();
+        assert!(line.contains(words) && line.contains(code), "{line}");
+        assert_eq!(host.dump(), before);
+    }
+}
+
+#[test]
+fn a_disabled_host_really_refuses() {
+    let host = Host::new();
+    let uuid = host.deploy().ok();
+    host.xe(&["host-disable", "name-label=xcp-b"]);
+    let line = host.on_vm("migrate", "migrate", &uuid).failure();
+    assert!(line.contains("the destination is disabled") && line.contains("HOST_DISABLED"), "{line}");
+    assert_eq!(host_of(&host, &uuid), "xcp-a");
+}
+
+#[test]
+fn the_answer_is_success_when_only_it_was_lost() {
+    let host = Host::new();
+    let uuid = host.deploy().ok();
+    host.sim(&["hang", "vm-migrate", "--after"]);
+    let host = host.set("XE_TRANSFER_TIMEOUT", "1");
+    host.on_vm("migrate", "migrate", &uuid).ok();
+    assert_eq!(host_of(&host, &uuid), "xcp-b");
+}
+
+#[test]
+fn disks_on_local_storage_move_with_the_vm() {
+    let host = Host::with_pool(&["--password", "secret,with comma"]);
+    let local = host.xe(&["sr-list", "name-label=Local storage", "--minimal"]);
+    let own = local.split(',').find(|sr| {
+        let hosts = host.xe(&["pbd-list", &format!("sr-uuid={sr}"), "params=host-uuid", "--minimal"]);
+        host.xe(&["host-list", &format!("uuid={hosts}"), "params=name-label", "--minimal"]) == "xcp-a"
+    });
+    let host = host.set("DEFAULT_SR", own.unwrap());
+    let uuid = host.deploy().ok();
+
+    let line = host.on_vm("migrate", "migrate", &uuid).failure();
+    assert!(line.contains("XE_PASSWORD_FILE"), "{line}");
+
+    let file = host.path("password");
+    fs::write(&file, "root\nsecret,with comma\n").unwrap();
+    let host = host.set("XE_PASSWORD_FILE", file.to_str().unwrap());
+    host.forget_calls();
+    host.on_vm("migrate", "migrate", &uuid).ok();
+    assert_eq!(host_of(&host, &uuid), "xcp-b");
+    let log = host.sim(&["log"]);
+    assert!(!log.contains("secret"), "{log}");
+}
+
+#[test]
+fn a_vm_that_is_gone_or_halted_is_an_error() {
+    let host = Host::new();
+    let line = host.on_vm("migrate", "migrate", "11111111-2222-3333-4444-000000000001").failure();
+    assert_eq!(line, "migrate: the pool has no VM 11111111-2222-3333-4444-000000000001.");
+    let uuid = host.deploy().ok();
+    host.xe(&["vm-shutdown", &format!("uuid={uuid}"), "force=true"]);
+    let line = host.on_vm("migrate", "migrate", &uuid).failure();
+    assert!(line.contains("is halted: only a running VM"), "{line}");
+}
