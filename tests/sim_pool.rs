@@ -1,0 +1,368 @@
+//! The simulated pool through the real binary: what `xe` prints, what calls change, how faults strike.
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+struct Pool {
+    folder: TempDir,
+}
+
+/// What a call gave: exit status, standard output, standard error.
+type Said = (i32, String, String);
+
+fn said(output: &Output) -> Said {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}
+
+impl Pool {
+    fn new(options: &[&str]) -> Self {
+        let pool = Self { folder: TempDir::new().unwrap() };
+        let (status, _, stderr) = pool.sim(&[&["init"], options].concat());
+        assert_eq!((status, stderr.as_str()), (0, ""));
+        pool
+    }
+
+    fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_one-xcp"));
+        command.args(args).env_clear().env("XE_SIM", self.state()).stdin(Stdio::null());
+        command
+    }
+
+    fn sim(&self, args: &[&str]) -> Said {
+        said(&self.command(&[&["sim"], args].concat()).output().unwrap())
+    }
+
+    fn try_xe(&self, args: &[&str]) -> Said {
+        said(&self.command(&[&["xe"], args].concat()).output().unwrap())
+    }
+
+    /// A call that must succeed; what it printed, without the last line break.
+    fn xe(&self, args: &[&str]) -> String {
+        let (status, stdout, stderr) = self.try_xe(args);
+        assert_eq!((status, stderr.as_str()), (0, ""), "{args:?}");
+        stdout.trim_end_matches('\n').to_owned()
+    }
+
+    /// A call that must fail; the code it failed with.
+    fn refusal(&self, args: &[&str]) -> String {
+        let (status, _, stderr) = self.try_xe(&[args, &["--trace"]].concat());
+        assert_eq!(status, 1, "{args:?} {stderr}");
+        let raised = stderr.lines().find_map(|line| line.strip_prefix("Raised Server_error("));
+        raised.and_then(|raised| raised.split(',').next()).unwrap_or(&stderr).to_owned()
+    }
+
+    fn debian(&self, name: &str) -> String {
+        self.xe(&["vm-install", "template=Debian Bookworm 12", &format!("new-name-label={name}")])
+    }
+
+    fn get(&self, class: &str, uuid: &str, field: &str) -> String {
+        let verb = format!("{class}-param-get");
+        self.xe(&[&verb, &format!("uuid={uuid}"), &format!("param-name={field}")])
+    }
+
+    fn dump(&self) -> String {
+        self.sim(&["dump"]).1
+    }
+}
+
+fn uuid(of: &str) -> String {
+    format!("uuid={of}")
+}
+
+#[test]
+fn a_record_is_printed_as_xe_prints_it() {
+    let pool = Pool::new(&[]);
+    let vm = pool.debian("one-1");
+    let (_, stdout, _) = pool.try_xe(&["vm-list", &uuid(&vm)]);
+    assert_eq!(
+        stdout,
+        format!(
+            "uuid ( RO)           : {vm}\n     name-label ( RW): one-1\n    power-state ( RO): halted\n\n\n"
+        )
+    );
+    assert_eq!(pool.try_xe(&["vm-list", "name-label=nosuch"]), (0, String::new(), String::new()));
+    assert_eq!(pool.try_xe(&["vm-list", "name-label=nosuch", "--minimal"]).1, "\n");
+    assert_eq!(pool.try_xe(&["vm-list", "nosuch=1"]).2, "Error: Unknown field 'nosuch'\n");
+    assert_eq!(pool.xe(&["vm-list", "name-label=one-1", "params=power-state", "--minimal"]), "halted");
+    assert_eq!(
+        pool.xe(&["vm-list", "HVM-boot-params:firmware=uefi", "is-control-domain=false", "--minimal"]),
+        vm
+    );
+}
+
+#[test]
+fn every_pool_is_the_same() {
+    let (one, other) = (Pool::new(&[]), Pool::new(&[]));
+    one.debian("one-1");
+    other.debian("one-1");
+    assert_eq!(one.dump(), other.dump());
+}
+
+#[test]
+fn parameters_are_set_checked_and_cleared() {
+    let pool = Pool::new(&[]);
+    let vm = uuid(&pool.debian("one-1"));
+    pool.xe(&["vm-param-set", &vm, "VCPUs-max=4", "VCPUs-at-startup=2", "other-config:one_vm_id=1"]);
+    assert_eq!(pool.xe(&["vm-list", "other-config:one_vm_id=1", "params=VCPUs-max", "--minimal"]), "4");
+    assert_eq!(pool.refusal(&["vm-param-set", &vm, "VCPUs-at-startup=9"]), "INVALID_VALUE");
+    let (_, _, stderr) = pool.try_xe(&["vm-param-set", &vm, "power-state=running"]);
+    assert_eq!(stderr, "Error: Field 'power-state' is read-only.\n");
+    let (_, _, stderr) = pool.try_xe(&["vm-param-set", &vm, "platform=x"]);
+    assert_eq!(stderr, "Error: Field 'platform' is a map or set. use the 'name:key=value' syntax.\n");
+    let (_, _, stderr) = pool.try_xe(&["vm-param-get", &vm, "param-name=nosuch"]);
+    assert_eq!(stderr, "Error code: Missing parameter\nError parameters: nosuch\n");
+    let add = ["vm-param-add", &vm, "param-name=other-config", "k=v"];
+    pool.xe(&add);
+    assert_eq!(pool.refusal(&add), "MAP_DUPLICATE_KEY");
+    pool.xe(&["vm-param-remove", &vm, "param-name=other-config", "param-key=k"]);
+    let (_, _, stderr) = pool.try_xe(&["vm-param-remove", &vm, "param-name=other-config", "param-key=k"]);
+    assert_eq!(stderr, "Error: Key k is not in map\n");
+    // A failure midway leaves what was set before.
+    pool.try_xe(&["vm-param-set", &vm, "name-label=renamed", "nosuch=1"]);
+    assert_eq!(pool.xe(&["vm-list", &vm, "params=name-label", "--minimal"]), "renamed");
+}
+
+#[test]
+fn a_vm_goes_through_its_states() {
+    let pool = Pool::new(&[]);
+    let vm = pool.debian("one-1");
+    let which = uuid(&vm);
+    pool.xe(&["vm-start", &which, "on=xcp-a"]);
+    assert_eq!(pool.refusal(&["vm-start", &which]), "VM_BAD_POWER_STATE");
+    assert_eq!(pool.refusal(&["vm-destroy", &which]), "VM_BAD_POWER_STATE");
+    let host = pool.xe(&["host-list", "name-label=xcp-b", "--minimal"]);
+    pool.xe(&["vm-migrate", &which, "host=xcp-b", "live=true"]);
+    assert_eq!(pool.get("vm", &vm, "resident-on"), host);
+    pool.xe(&["vm-suspend", &which]);
+    assert_eq!(pool.get("vm", &vm, "power-state"), "suspended");
+    pool.xe(&["vm-resume", &which, "on=xcp-a"]);
+    pool.xe(&["vm-shutdown", &which]);
+    assert_eq!(pool.get("vm", &vm, "power-state"), "halted");
+    assert_eq!(pool.xe(&["console-list", &format!("vm-uuid={vm}"), "--minimal"]), "");
+    pool.xe(&["vm-destroy", &which]);
+    assert_eq!(pool.refusal(&["vm-param-list", &which]), "UUID_INVALID");
+}
+
+#[test]
+fn a_guest_without_drivers_does_not_listen() {
+    let pool = Pool::new(&["--no-tools"]);
+    let vm = uuid(&pool.debian("one-1"));
+    pool.xe(&["vm-start", &vm]);
+    for verb in ["vm-shutdown", "vm-reboot", "vm-suspend"] {
+        assert_eq!(pool.refusal(&[verb, &vm]), "VM_LACKS_FEATURE");
+    }
+    assert_eq!(pool.refusal(&["vm-migrate", &vm, "host=xcp-b"]), "VM_LACKS_FEATURE");
+    pool.xe(&["vm-shutdown", &vm, "force=true"]);
+}
+
+#[test]
+fn a_vm_too_large_finds_no_host() {
+    let pool = Pool::new(&[]);
+    let vm = uuid(&pool.debian("one-1"));
+    pool.xe(&[
+        "vm-memory-limits-set",
+        &vm,
+        "static-min=64GiB",
+        "dynamic-min=64GiB",
+        "dynamic-max=64GiB",
+        "static-max=64GiB",
+    ]);
+    let (status, stdout, stderr) = pool.try_xe(&["vm-start", &vm]);
+    assert_eq!(status, 1);
+    assert!(stdout.starts_with("There are no suitable hosts to start this VM on.\n"), "{stdout}");
+    assert!(stdout.contains("xcp-a: Cannot start here [Not enough free memory]"), "{stdout}");
+    assert_eq!(stderr, "There were no servers available to complete the specified operation.\n");
+    let (_, _, stderr) = pool.try_xe(&["vm-start", &vm, "on=xcp-a"]);
+    assert_eq!(
+        stderr,
+        "Not enough server memory is available to perform this operation.\n\
+         needed: 69259493376\navailable: 15012462592\n"
+    );
+    pool.xe(&["host-disable", "host=xcp-b"]);
+    assert_eq!(pool.refusal(&["vm-start", &vm, "on=xcp-b"]), "HOST_DISABLED");
+}
+
+#[test]
+fn disks_are_attached_shared_and_destroyed_by_the_rules() {
+    let pool = Pool::new(&[]);
+    let (vm, other) = (pool.debian("one-1"), pool.debian("one-2"));
+    let sr = pool.xe(&["sr-list", "name-label=Shared NFS", "--minimal"]);
+    let vdi = pool.xe(&[
+        "vdi-create",
+        &format!("sr-uuid={sr}"),
+        "name-label=d",
+        "virtual-size=8MiB",
+        "other-config:ignored=1",
+        "tags:seen=",
+    ]);
+    assert_eq!(pool.get("vdi", &vdi, "other-config"), "");
+    assert_eq!(pool.get("vdi", &vdi, "tags"), "seen");
+    let on = |vm: &str, device: &str| {
+        let args = [format!("vm-uuid={vm}"), format!("vdi-uuid={vdi}"), format!("device={device}")];
+        pool.xe(&["vbd-create", &args[0], &args[1], &args[2]])
+    };
+    let vbd = on(&vm, "1");
+    assert_eq!(
+        pool.refusal(&["vbd-create", &format!("vm-uuid={vm}"), &format!("vdi-uuid={vdi}"), "device=xvdb"]),
+        "DEVICE_ALREADY_EXISTS"
+    );
+    assert_eq!(pool.refusal(&["vbd-plug", &uuid(&vbd)]), "VM_BAD_POWER_STATE");
+    pool.xe(&["vm-start", &uuid(&vm)]);
+    assert_eq!(pool.refusal(&["vbd-plug", &uuid(&vbd)]), "DEVICE_ALREADY_ATTACHED");
+    on(&other, "1");
+    assert_eq!(pool.refusal(&["vm-start", &uuid(&other)]), "VDI_IN_USE");
+    assert_eq!(pool.refusal(&["vdi-destroy", &uuid(&vdi)]), "VDI_IN_USE");
+    assert_eq!(pool.refusal(&["vbd-destroy", &uuid(&vbd)]), "OPERATION_NOT_ALLOWED");
+    pool.xe(&["vbd-unplug", &uuid(&vbd)]);
+    assert_eq!(pool.refusal(&["vbd-unplug", &uuid(&vbd)]), "DEVICE_ALREADY_DETACHED");
+    pool.xe(&["vbd-destroy", &uuid(&vbd)]);
+    pool.xe(&["vdi-destroy", &uuid(&vdi)]);
+    let huge = ["vdi-create", &format!("sr-uuid={sr}"), "name-label=d", "virtual-size=5TiB"];
+    assert_eq!(pool.refusal(&huge), "SR_BACKEND_FAILURE_79");
+}
+
+#[test]
+fn a_revert_brings_other_disks() {
+    let pool = Pool::new(&[]);
+    let vm = pool.debian("one-1");
+    pool.xe(&["vm-start", &uuid(&vm)]);
+    let disk = || pool.xe(&["vbd-list", &format!("vm-uuid={vm}"), "params=vdi-uuid", "--minimal"]);
+    let before = disk();
+    let snapshot = pool.xe(&["vm-checkpoint", &uuid(&vm), "new-name-label=s"]);
+    pool.xe(&["snapshot-revert", &format!("snapshot-uuid={snapshot}")]);
+    assert_ne!(disk(), before);
+    assert_eq!(pool.get("vm", &vm, "power-state"), "suspended");
+    assert_eq!(pool.get("vm", &vm, "name-label"), "one-1");
+    pool.xe(&["vm-resume", &uuid(&vm)]);
+    pool.xe(&["snapshot-uninstall", &uuid(&snapshot), "force=true"]);
+    assert_eq!(pool.xe(&["snapshot-list", "--minimal"]), "");
+    pool.xe(&["vm-uninstall", &uuid(&vm), "force=true"]);
+    let fresh = Pool::new(&[]);
+    assert_eq!(pool.xe(&["vdi-list", "--minimal"]), fresh.xe(&["vdi-list", "--minimal"]));
+}
+
+#[test]
+fn bytes_go_in_and_come_out() {
+    let pool = Pool::new(&[]);
+    let sr = pool.xe(&["sr-list", "name-label=Shared NFS", "--minimal"]);
+    let vdi = pool.xe(&["vdi-create", &format!("sr-uuid={sr}"), "name-label=d", "virtual-size=1MiB"]);
+    let file = |name: &str| pool.folder.path().join(name);
+    let mut bytes = vec![0; 1 << 20];
+    bytes[70_000..70_003].copy_from_slice(b"abc");
+    std::fs::write(file("in"), &bytes).unwrap();
+    let filename = |name: &str| format!("filename={}", file(name).display());
+    pool.xe(&["vdi-import", &uuid(&vdi), &filename("in"), "format=raw"]);
+    let copy = pool.xe(&["vdi-copy", &uuid(&vdi), &format!("sr-uuid={sr}")]);
+    pool.xe(&["vdi-export", &uuid(&copy), &filename("out"), "format=raw"]);
+    assert_eq!(std::fs::read(file("out")).unwrap(), bytes);
+    let (status, _, stderr) = pool.try_xe(&["vdi-export", &uuid(&vdi), &filename("out"), "format=raw"]);
+    assert_eq!(status, 1);
+    assert!(stderr.contains("File exists"), "{stderr}");
+    pool.xe(&["vdi-export", &uuid(&vdi), &filename("disk.vhd"), "format=vhd"]);
+    let again = pool.xe(&["vdi-create", &format!("sr-uuid={sr}"), "name-label=d", "virtual-size=1MiB"]);
+    pool.xe(&["vdi-import", &uuid(&again), &filename("disk.vhd"), "format=vhd"]);
+    pool.xe(&["vdi-export", &uuid(&again), &filename("out2"), "format=raw"]);
+    assert_eq!(std::fs::read(file("out2")).unwrap(), bytes);
+}
+
+#[test]
+fn a_server_wants_the_password_and_only_the_coordinator_answers() {
+    let pool = Pool::new(&["--password", "geheim"]);
+    let at = |server: &str, password: &str| {
+        pool.try_xe(&["-s", server, "-u", "root", "-pw", password, "host-list", "--minimal"])
+    };
+    assert_eq!(at("xcp-a", "geheim").0, 0);
+    assert_eq!(at("192.168.10.1", "geheim").0, 0);
+    assert_eq!(at("xcp-a", "bad").2, "Authentication failed\nFor usage run: 'xe help'\n");
+    assert!(at("xcp-b", "geheim").2.ends_with("Master IP address: 192.168.10.1\n"));
+    assert_eq!(
+        at("elsewhere", "geheim").2,
+        "Unable to contact server. Please check server and port settings.\n"
+    );
+    assert!(!pool.sim(&["log"]).1.contains("geheim"));
+}
+
+#[test]
+fn faults_strike_the_call_they_are_set_for() {
+    let pool = Pool::new(&[]);
+    let vm = uuid(&pool.debian("one-1"));
+    pool.sim(&["fail", "vm-start", "--nth", "2", "--code", "HOST_OFFLINE"]);
+    pool.xe(&["vm-start", &vm]);
+    pool.xe(&["vm-shutdown", &vm]);
+    let before = pool.dump();
+    assert_eq!(pool.refusal(&["vm-start", &vm]), "HOST_OFFLINE");
+    assert_eq!(pool.dump(), before);
+    pool.sim(&["fail", "vm-start", "--after", "--code", "INTERNAL_ERROR", "--params", "lost"]);
+    assert_eq!(pool.refusal(&["vm-start", &vm]), "INTERNAL_ERROR");
+    assert_eq!(pool.xe(&["vm-list", &vm, "params=power-state", "--minimal"]), "running");
+    pool.sim(&["fail", "any", "--garbage", "--always"]);
+    let (status, stdout, _) = pool.try_xe(&["vm-list", "--minimal"]);
+    assert_eq!(status, 0);
+    assert!(stdout.contains("not an answer"));
+    pool.sim(&["clear"]);
+    pool.sim(&["delay", "vm-list", "150"]);
+    let start = Instant::now();
+    pool.xe(&["vm-list"]);
+    assert!(start.elapsed() >= Duration::from_millis(150));
+}
+
+#[test]
+fn a_call_that_hangs_leaves_the_pool_to_others() {
+    let pool = Pool::new(&[]);
+    let vm = pool.debian("one-1");
+    pool.xe(&["vm-start", &uuid(&vm)]);
+    pool.sim(&["hang", "vm-list"]);
+    let mut hanging = pool.command(&["xe", "vm-list"]).spawn().unwrap();
+    pool.sim(&["guest", "one-1", "tools=hang"]);
+    let mut waiting = pool.command(&["xe", "vm-shutdown", &uuid(&vm)]).spawn().unwrap();
+    thread::sleep(Duration::from_millis(300));
+    assert!(hanging.try_wait().unwrap().is_none());
+    assert!(waiting.try_wait().unwrap().is_none());
+    pool.xe(&["vm-shutdown", &uuid(&vm), "force=true"]);
+    assert!(waiting.wait().unwrap().success());
+    hanging.kill().unwrap();
+    hanging.wait().unwrap();
+}
+
+#[test]
+fn no_update_is_lost_when_calls_run_side_by_side() {
+    let pool = Pool::new(&[]);
+    let vm = uuid(&pool.debian("one-1"));
+    thread::scope(|scope| {
+        for number in 0..16 {
+            let (pool, vm) = (&pool, &vm);
+            scope.spawn(move || pool.xe(&["vm-param-set", vm, &format!("other-config:k{number}=v")]));
+        }
+        let starts: Vec<_> = (0..4).map(|_| scope.spawn(|| pool.try_xe(&["vm-start", &vm]).0)).collect();
+        let ended: Vec<i32> = starts.into_iter().map(|start| start.join().unwrap()).collect();
+        assert_eq!(ended.iter().filter(|&&status| status == 0).count(), 1);
+    });
+    let config = pool.xe(&["vm-param-get", &vm, "param-name=other-config"]);
+    assert!((0..16).all(|number| config.contains(&format!("k{number}: v"))), "{config}");
+}
+
+#[test]
+fn without_a_pool_there_is_one_clear_error() {
+    let folder = TempDir::new().unwrap();
+    let run = |state: Option<PathBuf>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_one-xcp"));
+        command.args(["xe", "vm-list"]).env_clear();
+        if let Some(state) = state {
+            command.env("XE_SIM", state);
+        }
+        said(&command.output().unwrap())
+    };
+    for said in [run(None), run(Some(folder.path().join("nothing")))] {
+        assert_eq!(said.0, 1);
+        assert_eq!(said.2.lines().count(), 1, "{}", said.2);
+        assert!(said.2.contains("XE_SIM"));
+    }
+}
