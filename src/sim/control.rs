@@ -5,11 +5,13 @@ use super::fault::{self, Fault, Kind};
 use super::init::{self, Options};
 use super::log;
 use super::row::Class;
+use super::seed;
 use super::store::Store;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Manage the simulated pool whose state file the environment variable `XE_SIM` names.
@@ -56,6 +58,11 @@ enum Action {
     },
     /// Print the whole state in a stable order.
     Dump,
+    /// Make a pool anew of the objects that a file describes.
+    Seed {
+        /// The file: a paragraph for each object.
+        file: PathBuf,
+    },
 }
 
 #[derive(Args)]
@@ -142,6 +149,7 @@ fn run(action: Action) -> Result<String> {
         Action::Log { clear: true } => log::clear(&store)?,
         Action::Log { clear: false } => return log::show(&store),
         Action::Dump => return dump(&store),
+        Action::Seed { file } => seed::seed(&store, &file)?,
     }
     Ok(String::new())
 }

@@ -19,6 +19,7 @@ mod pool;
 mod print;
 mod refuse;
 mod row;
+mod seed;
 mod select;
 mod storage;
 mod store;
