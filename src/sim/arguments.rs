@@ -2,6 +2,7 @@
 
 use super::refuse::{Fail, Outcome};
 use std::fs;
+use std::path::Path;
 
 /// What the client does by itself before it would ask a server (xapi `xe-cli/newcli.ml`).
 #[derive(Debug, PartialEq, Eq)]
@@ -29,9 +30,13 @@ pub struct Request {
     pub words: Vec<String>,
 }
 
-/// Sorts out a command line; `extra` is `XE_EXTRA_ARGS`.
-pub fn client(args: &[String], extra: &str) -> Client {
+/// Sorts out a command line; `extra` is `XE_EXTRA_ARGS`, `defaults` are the settings of `~/.xe`.
+pub fn client(args: &[String], extra: &str, defaults: &[String]) -> Client {
     let mut taking = Taking::default();
+    let default_words = match taking.all(defaults) {
+        Ok(words) => words,
+        Err(message) => return Client::Usage(message),
+    };
     let extra_words = match taking.all(&split_extra(extra)) {
         Ok(words) => words,
         Err(message) => return Client::Usage(message),
@@ -56,6 +61,7 @@ pub fn client(args: &[String], extra: &str) -> Client {
         }
     }
     words.extend(extra_words);
+    words.extend(default_words);
     match words.first().map(String::as_str) {
         None => Client::Usage(String::new()),
         Some("-version") => Client::Version,
@@ -64,6 +70,17 @@ pub fn client(args: &[String], extra: &str) -> Client {
             Client::Asks(request)
         }
     }
+}
+
+/// The settings of the file `.xe` in a home directory, one `name=value` a line, the last first (xapi
+/// `xe-cli/options.ml`). A line that is none is told in the error, and none counts.
+pub fn defaults(home: &Path) -> Result<Vec<String>, &'static str> {
+    let Ok(text) = fs::read_to_string(home.join(".xe")) else { return Ok(Vec::new()) };
+    let lines: Vec<String> = text.lines().rev().filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    if lines.iter().all(|line| line.contains('=')) {
+        return Ok(lines);
+    }
+    Err("Error parsing rc file. No defaults loaded\n")
 }
 
 /// The words go to the server as lines: a line break in one makes two of it.
@@ -294,7 +311,7 @@ mod tests {
     }
 
     fn asks(line: &[&str], extra: &str) -> Request {
-        match client(&words(line), extra) {
+        match client(&words(line), extra, &[]) {
             Client::Asks(request) => request,
             other => panic!("{other:?}"),
         }
@@ -319,6 +336,19 @@ mod tests {
     }
 
     #[test]
+    fn the_settings_of_a_file_lose_to_everything() {
+        let home = tempfile::tempdir().unwrap();
+        assert_eq!(defaults(home.path()), Ok(Vec::new()));
+        fs::write(home.path().join(".xe"), "server=h\n\npassword=z\nminimal=true\n").unwrap();
+        let found = defaults(home.path()).unwrap();
+        let Client::Asks(request) = client(&words(&["vm-list"]), "password=y", &found) else { panic!() };
+        assert_eq!(request.words, ["vm-list", "minimal=true"]);
+        assert_eq!((request.server.as_deref(), request.password.as_deref()), (Some("h"), Some("y")));
+        fs::write(home.path().join(".xe"), "server=h\n# a comment\n").unwrap();
+        assert!(defaults(home.path()).is_err());
+    }
+
+    #[test]
     fn a_line_break_begins_another_argument() {
         let request = asks(&["vm-param-set", "name-label=two\r\nlines"], "");
         assert_eq!(request.words, ["vm-param-set", "name-label=two", "lines"]);
@@ -326,12 +356,12 @@ mod tests {
 
     #[test]
     fn usage_and_version_need_no_server() {
-        assert_eq!(client(&[], ""), Client::Usage(String::new()));
-        assert_eq!(client(&words(&["vm-list", "--help"]), ""), Client::Usage(String::new()));
+        assert_eq!(client(&[], "", &[]), Client::Usage(String::new()));
+        assert_eq!(client(&words(&["vm-list", "--help"]), "", &[]), Client::Usage(String::new()));
         assert!(
-            matches!(client(&words(&["-p", "abc", "x"]), ""), Client::Usage(text) if text.contains("Port"))
+            matches!(client(&words(&["-p", "abc", "x"]), "", &[]), Client::Usage(text) if text.contains("Port"))
         );
-        assert_eq!(client(&words(&["-version"]), ""), Client::Version);
+        assert_eq!(client(&words(&["-version"]), "", &[]), Client::Version);
     }
 
     #[test]

@@ -31,6 +31,7 @@ use print::Printer;
 use refuse::{Fail, Outcome};
 use std::ffi::OsString;
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 use store::Store;
 
@@ -43,7 +44,12 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     };
     let entry = log::Entry::begin(&args);
     let extra = std::env::var("XE_EXTRA_ARGS").unwrap_or_default();
-    let status = match arguments::client(&args, &extra) {
+    let home = std::env::var_os("HOME").unwrap_or_default();
+    let defaults = arguments::defaults(Path::new(&home)).unwrap_or_else(|complaint| {
+        write(&mut io::stderr(), complaint);
+        Vec::new()
+    });
+    let status = match arguments::client(&args, &extra, &defaults) {
         Client::Version => write(&mut io::stdout(), "ThinCLI protocol: 0.2\n"),
         Client::Usage(complaint) => write(&mut io::stderr(), &(complaint + &arguments::usage("xe"))),
         Client::Fails(text) => fail(&Fail::Client(text), false),
