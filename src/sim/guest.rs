@@ -94,7 +94,7 @@ pub fn networks(pool: &Pool, row: &Row) -> Entries {
         } else {
             format!("10.{device}.{number}.2")
         };
-        let link = format!("fe80:0000:0000:0000:5054:00ff:fe{number:02x}:{device:04x}");
+        let link = format!("fe80:0000:0000:0000:5054:00ff:fe{number:02x}:{:04x}", device + 1);
         entries.push((format!("{device}/ipv6/0"), link));
         entries.push((format!("{device}/ip"), address.clone()));
         entries.push((format!("{device}/ipv4/0"), address));

@@ -207,7 +207,7 @@ const HOST_OVERHEAD: i64 = 2_167_406_592;
 pub fn overhead(row: &Row) -> i64 {
     let memory = row.number("memory-static-max") / MIB;
     match row.get("domain-type") {
-        "hvm" => (2 + row.number("VCPUs-max") + memory / 128) * MIB,
+        "hvm" => (2 + row.number("VCPUs-max") + (memory + 127) / 128) * MIB,
         _ => MIB,
     }
 }

@@ -70,13 +70,18 @@ pub fn check_unused(pool: &Pool, vdi: &str, operation: &str, reading: bool) -> O
 
 /// Refuses to attach a VBD whose VDI is already attached, or would be twice in one VM, and is written to.
 pub fn check_sharing(pool: &Pool, vbd: &Row) -> Outcome<()> {
+    let vm = vbd.get("vm-uuid");
+    refuse_sharing(pool, vbd, |other| other.is("currently-attached") || other.get("vm-uuid") == vm)
+}
+
+/// Refuses if the VDI is written to through the VBD and another one that is `in_use`.
+fn refuse_sharing(pool: &Pool, vbd: &Row, in_use: impl Fn(&Row) -> bool) -> Outcome<()> {
     let Some(vdi) = pool.find(Class::Vdi, vbd.get("vdi-uuid")) else { return Ok(()) };
     let writes = |row: &Row| row.get("mode") == "RW";
-    let clash = pool.referring(Class::Vbd, "vdi-uuid", &vdi.uuid).iter().any(|other| {
-        other.uuid != vbd.uuid
-            && (other.is("currently-attached") || other.get("vm-uuid") == vbd.get("vm-uuid"))
-            && (writes(other) || writes(vbd))
-    });
+    let clash = pool
+        .referring(Class::Vbd, "vdi-uuid", &vdi.uuid)
+        .iter()
+        .any(|other| other.uuid != vbd.uuid && in_use(other) && (writes(other) || writes(vbd)));
     if clash && !vdi.is("sharable") {
         return Err(refused("VDI_IN_USE", vec![pool.param(Class::Vdi, &vdi.uuid)]));
     }
@@ -85,7 +90,7 @@ pub fn check_sharing(pool: &Pool, vbd: &Row) -> Outcome<()> {
 
 /// `attachable` of a VBD.
 pub fn attachable(pool: &Pool, row: &Row) -> String {
-    match check_sharing(pool, row) {
+    match refuse_sharing(pool, row, |other| other.is("currently-attached")) {
         Ok(()) => "true".to_owned(),
         Err(fail) => {
             let said = fail.said(true).stderr;

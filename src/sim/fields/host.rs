@@ -76,7 +76,7 @@ fn words(words: &[&str]) -> Vec<String> {
 
 fn allowed_operations(row: &Row) -> Vec<String> {
     if row.is("enabled") {
-        words(&["VM.migrate", "provision", "VM.resume", "evacuate", "VM.start"])
+        words(&["VM.migrate", "provision", "VM.resume", "enable", "evacuate", "VM.start"])
     } else {
         words(&["VM.migrate", "evacuate", "enable", "reboot", "shutdown"])
     }

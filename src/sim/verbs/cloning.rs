@@ -35,10 +35,20 @@ pub fn copy_disk(pool: &mut Pool, vdi: &str, how: How) -> Outcome<String> {
     row.set("managed", "true");
     row.take_all("tags");
     row.set("physical-utilisation", row.get("virtual-size").to_owned());
-    if matches!(how, How::Snapshot { .. }) {
-        row.set("is-a-snapshot", "true");
-        row.set("snapshot-of", vdi.to_owned());
-        row.set("snapshot-time", pool.now());
+    match how {
+        How::Clone => row.set("snapshot-time", pool.now()),
+        How::Snapshot { .. } => {
+            row.set("is-a-snapshot", "true");
+            row.set("snapshot-of", vdi.to_owned());
+            row.set("snapshot-time", pool.now());
+        }
+        How::Copy(_) => {
+            // The mark by which XAPI knows that two disks hold the same.
+            let content = pool.new_uuid();
+            row.take_all("sm-config");
+            row.put("other-config", "content_id", content.clone());
+            pool.edit(Class::Vdi, vdi)?.put("other-config", "content_id", content);
+        }
     }
     let uuid = row.uuid.to_string();
     pool.bytes.push(Bytes::Copy(vdi.to_owned(), uuid.clone()));
@@ -59,6 +69,10 @@ pub fn copy_vbds(pool: &mut Pool, from: &str, to: &str, how: How, ignored: &[Str
         if is_disk {
             let copy = copy_disk(pool, &vdi, how)?;
             vbd.set("vdi-uuid", copy);
+            // The new VM owns its disks whoever owned the old one's.
+            if vbd.entry("other-config", "owner").is_none() {
+                vbd.put("other-config", "owner", "");
+            }
         }
         vbd.uuid = pool.new_uuid().into();
         vbd.set("vm-uuid", to.to_owned());
@@ -100,7 +114,11 @@ pub fn copy_vm(pool: &mut Pool, from: &str, name: &str, how: How, ignored: &[Str
     vm.take_all("blocked-operations");
     if !snapshot {
         vm.take("other-config", "default_template");
-        vm.put("other-config", "mac_seed", pool.new_uuid());
+        if vm.entry("other-config", "mac_seed").is_some() {
+            vm.set("other-config:mac_seed", pool.new_uuid());
+        } else {
+            vm.put("other-config", "mac_seed", pool.new_uuid());
+        }
         vm.set("parent", "");
         if default {
             vm.put("other-config", "base_template_name", base);

@@ -44,6 +44,26 @@ pub fn attach(pool: &mut Pool, class: Class, uuid: &str) -> Outcome<()> {
     Ok(())
 }
 
+/// What a VM without strings of its own gets at its first start (xapi `xapi_globs.ml` generic_bios_strings).
+const BIOS_STRINGS: [(&str, &str); 16] = [
+    ("bios-vendor", "Xen"),
+    ("bios-version", ""),
+    ("system-manufacturer", "Xen"),
+    ("system-product-name", "HVM domU"),
+    ("system-version", ""),
+    ("system-serial-number", ""),
+    ("baseboard-manufacturer", ""),
+    ("baseboard-product-name", ""),
+    ("baseboard-version", ""),
+    ("baseboard-serial-number", ""),
+    ("baseboard-asset-tag", ""),
+    ("baseboard-location-in-chassis", ""),
+    ("enclosure-asset-tag", ""),
+    ("hp-rombios", ""),
+    ("oem-1", "Xen"),
+    ("oem-2", "MS_VM_CERT/SHA1/bdbeb6e0a816d43fa6d3fe8aaef04c2bad9d3e3d"),
+];
+
 /// The VM has a domain on the host: it is running, has memory and a console.
 pub fn begin(pool: &mut Pool, uuid: &str, host: &str) -> Outcome<()> {
     let host_row = pool.edit(Class::Host, host)?;
@@ -61,6 +81,11 @@ pub fn begin(pool: &mut Pool, uuid: &str, host: &str) -> Outcome<()> {
     row.set("memory-target", memory);
     let kind = row.get("domain-type").to_owned();
     row.set("hvm", (kind == "hvm").to_string());
+    if kind == "hvm" && row.entries("bios-strings").next().is_none() {
+        for (name, value) in BIOS_STRINGS.iter().rev() {
+            row.put("bios-strings", name, *value);
+        }
+    }
     row.set("current-domain-type", kind);
     let mut row = Row::new(Class::Console, console.clone());
     row.set("vm-uuid", uuid.to_owned());

@@ -212,12 +212,7 @@ fn copy(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
         (Some(sr), None) => {
             let sr = pool.get(Class::Sr, sr)?.uuid.to_string();
             storage::check_unused(pool, &uuid, "copy", true)?;
-            let made = copy_disk(pool, &uuid, How::Copy(Some(&sr)))?;
-            let content = pool.new_uuid();
-            for vdi in [&uuid, &made] {
-                pool.edit(Class::Vdi, vdi)?.put("other-config", "content_id", content.clone());
-            }
-            made
+            copy_disk(pool, &uuid, How::Copy(Some(&sr)))?
         }
         (None, Some(into)) => {
             let into = pool.get(Class::Vdi, into)?;
