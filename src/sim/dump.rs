@@ -3,11 +3,13 @@
 use super::row::Class;
 use super::store::Store;
 use anyhow::{Context, Result};
+use rustix::fs::{SeekFrom, seek};
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
+use std::os::unix::fs::FileExt as _;
 
-/// Prints every object with what is set of it, and what the VDIs hold as size and digest. Counters, the clock
+/// Prints every object with what is set of it, and what the VDIs hold as count and digest of their blocks. Counters, the clock
 /// and the log are left out.
 pub fn dump(store: &Store) -> Result<String> {
     let pool = store.read()?;
@@ -29,29 +31,37 @@ pub fn dump(store: &Store) -> Result<String> {
     Ok(text)
 }
 
-/// Length and 64-bit FNV-1a digest of a VDI's bytes; trailing zeros do not count.
+/// The unit of a digest, in bytes.
+const BLOCK: usize = 1 << 16;
+
+/// A 64-bit FNV-1a digest of a VDI's blocks that are not all zeros, and where they are; how many there are.
 fn digest(store: &Store, uuid: &str) -> Result<String> {
     let path = store.vdi_file(uuid);
-    let mut file = match File::open(&path) {
+    let file = match File::open(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok("none".into()),
         file => file.with_context(|| format!("cannot open {}", path.display()))?,
     };
+    let unit = u64::try_from(BLOCK)?;
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let mut length = 0_u64;
-    let mut zeros = 0_u64;
-    let mut block = vec![0; 1 << 16];
-    loop {
-        let count = file.read(&mut block)?;
-        let Some(read) = block.get(..count).filter(|read| !read.is_empty()) else { break };
-        if read.iter().all(|&byte| byte == 0) {
-            zeros += u64::try_from(count)?;
+    let (mut count, mut at) = (0_u64, 0);
+    while let Ok(data) = seek(&file, SeekFrom::Data(at)) {
+        let start = data / unit * unit;
+        let mut block = vec![0; BLOCK];
+        let mut filled = 0;
+        while let Some(rest) = block.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match file.read_at(rest, start + u64::try_from(filled)?)? {
+                0 => break,
+                read => filled += read,
+            }
+        }
+        at = start + unit;
+        if block.iter().all(|&byte| byte == 0) {
             continue;
         }
-        for byte in zeros.to_le_bytes().iter().chain(read) {
+        count += 1;
+        for byte in start.to_le_bytes().iter().chain(&block) {
             hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
         }
-        length += zeros + u64::try_from(count)?;
-        zeros = 0;
     }
-    Ok(if length == 0 { "none".into() } else { format!("{length} {hash:016x}") })
+    Ok(if count == 0 { "none".into() } else { format!("{count} blocks {hash:016x}") })
 }
