@@ -13,7 +13,22 @@ pub fn is_known(row: &Row) -> bool {
 
 /// Whether the guest has PV drivers, so that it shuts down, suspends and migrates when asked to.
 pub fn has_tools(row: &Row) -> bool {
-    row.get("sim-guest") == "tools"
+    ["tools", "quiet"].contains(&row.get("sim-guest"))
+}
+
+/// The guest in a checkpoint: XAPI knows of its PV drivers and has forgotten what it told.
+pub fn hush(row: &mut Row, now: String) {
+    if has_tools(row) {
+        row.set("sim-guest", "quiet");
+        row.set("sim-guest-updated", now);
+    }
+}
+
+/// A resumed guest tells everything again.
+pub fn wake(row: &mut Row) {
+    if has_tools(row) {
+        row.set("sim-guest", "tools");
+    }
 }
 
 /// Whether the guest, asked to shut down, never does.
@@ -25,7 +40,7 @@ pub fn ignores_shutdown(row: &Row) -> bool {
 pub fn tells(row: &Row, with: &str, without: &str) -> String {
     match row.get("sim-guest") {
         "" => NOWHERE,
-        "tools" => with,
+        "tools" | "quiet" => with,
         _ => without,
     }
     .to_owned()

@@ -29,12 +29,16 @@ fn parse(text: &str) -> Result<Pool> {
             continue;
         }
         if line.is_empty() {
-            current.take().into_iter().for_each(|row| pool.insert(row));
+            if let Some(row) = current.take() {
+                pool.insert(row);
+            }
             continue;
         }
         read_line(line, &mut pool, &mut current).with_context(|| format!("line {}: {line}", index + 1))?;
     }
-    current.into_iter().for_each(|row| pool.insert(row));
+    if let Some(row) = current {
+        pool.insert(row);
+    }
     pool.own().ok().context("no object is a pool")?;
     Ok(pool)
 }

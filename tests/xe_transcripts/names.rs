@@ -92,3 +92,23 @@ fn has_shape(part: &str, shape: &str) -> bool {
         other => byte == other,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_at_uuids_macs_and_times() {
+        let text = "vm d0000000-0000-4000-8000-000000000001 é 36:37:37:37:37:37 20261122T22:37:50Z.";
+        let expected = [
+            Piece::Text("vm "),
+            Piece::Name("d0000000-0000-4000-8000-000000000001"),
+            Piece::Text(" é "),
+            Piece::Name("36:37:37:37:37:37"),
+            Piece::Text(" "),
+            Piece::Time("20261122T22:37:50Z"),
+            Piece::Text("."),
+        ];
+        assert_eq!(pieces(text), expected);
+    }
+}

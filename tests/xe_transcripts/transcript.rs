@@ -85,3 +85,22 @@ fn words(line: &str) -> impl Iterator<Item = String> {
         (end > 0).then_some(word)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_keep_blanks_together() {
+        let found: Vec<String> = words("life 21 xe vm-list 'name-label=a b' x").collect();
+        assert_eq!(found, ["life", "21", "xe", "vm-list", "name-label=a b", "x"]);
+    }
+
+    #[test]
+    fn every_listed_command_was_recorded() {
+        for ((name, line), reason) in not_simulated() {
+            assert!(line <= load(&name).len(), "{name} {line}");
+            assert!(!reason.is_empty(), "{name} {line} has no reason");
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! Copies of VMs and of disks (xapi `xapi_vm_clone.ml`).
 
 use super::vif::made_mac;
+use crate::sim::guest;
 use crate::sim::pool::{Bytes, Pool};
 use crate::sim::refuse::Outcome;
 use crate::sim::row::{Class, EPOCH, Row};
@@ -127,6 +128,9 @@ pub fn copy_vm(pool: &mut Pool, from: &str, name: &str, how: How, ignored: &[Str
             vm.set(name, "");
         }
         vm.set("start-time", EPOCH);
+    }
+    if how == (How::Snapshot { checkpoint: true }) {
+        guest::hush(&mut vm, pool.now());
     }
     pool.insert(vm);
     copy_vbds(pool, from, &uuid, how, ignored)?;

@@ -44,7 +44,8 @@ pub fn attach(pool: &mut Pool, class: Class, uuid: &str) -> Outcome<()> {
     Ok(())
 }
 
-/// What a VM without strings of its own gets at its first start (xapi `xapi_globs.ml` generic_bios_strings).
+/// What a VM without strings of its own gets at its first start (xapi `xapi_vm_helpers.ml`
+/// consider_generic_bios_strings).
 const BIOS_STRINGS: [(&str, &str); 16] = [
     ("bios-vendor", "Xen"),
     ("bios-version", ""),

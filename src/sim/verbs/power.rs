@@ -189,6 +189,7 @@ fn resume(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
         }
         pool.remove(Class::Vdi, &image);
         pool.bytes.push(Bytes::Delete(image));
+        guest::wake(pool.edit(Class::Vm, uuid)?);
         pool.set(Class::Vm, uuid, "suspend-VDI-uuid", "")
     })
 }
