@@ -335,6 +335,56 @@ fn a_call_that_hangs_leaves_the_pool_to_others() {
 }
 
 #[test]
+fn what_is_started_and_taken_away_leaves_no_trace() {
+    let pool = Pool::new(&[]);
+    let before = pool.dump();
+    let vm = uuid(&pool.debian("one-1"));
+    pool.xe(&["vm-start", &vm]);
+    pool.xe(&["vm-uninstall", &vm, "force=true"]);
+    assert_eq!(pool.dump(), before);
+}
+
+#[test]
+fn event_wait_ends_when_the_field_has_the_value() {
+    let pool = Pool::new(&[]);
+    let vm = uuid(&pool.debian("one-1"));
+    let mut waiting =
+        pool.command(&["xe", "event-wait", "class=vm", &vm, "power-state=running"]).spawn().unwrap();
+    thread::sleep(Duration::from_millis(150));
+    assert!(waiting.try_wait().unwrap().is_none());
+    pool.xe(&["vm-start", &vm]);
+    assert!(waiting.wait().unwrap().success());
+    pool.xe(&["event-wait", "class=vm", &vm, "power-state=/=halted"]);
+}
+
+#[test]
+fn disks_move_with_a_vm_between_local_storage() {
+    let pool = Pool::new(&["--password", "geheim"]);
+    let host = pool.xe(&["host-list", "name-label=xcp-a", "--minimal"]);
+    let local = |host: &str| {
+        let pbds = pool.xe(&["pbd-list", &format!("host-uuid={host}"), "params=sr-uuid", "--minimal"]);
+        let names = ["sr-list", "name-label=Local storage", "--minimal"];
+        pool.xe(&names).split(',').find(|sr| pbds.contains(*sr)).unwrap().to_owned()
+    };
+    let sr = local(&host);
+    let install =
+        ["vm-install", "template=Debian Bookworm 12", "new-name-label=one-1", &format!("sr-uuid={sr}")];
+    let vm = pool.xe(&install);
+    assert_eq!(pool.refusal(&["vm-start", &uuid(&vm), "on=xcp-b"]), "VM_REQUIRES_SR");
+    pool.xe(&["vm-start", &uuid(&vm), "on=xcp-a"]);
+    assert_eq!(pool.refusal(&["vm-migrate", &uuid(&vm), "host=xcp-b", "live=true"]), "VM_REQUIRES_SR");
+    let vdi = pool.xe(&["vbd-list", &format!("vm-uuid={vm}"), "params=vdi-uuid", "--minimal"]);
+    let target = local(&pool.xe(&["host-list", "name-label=xcp-b", "--minimal"]));
+    let motion = format!("vdi:{vdi}={target}");
+    let remote = ["remote-master=192.168.10.1", "remote-username=root", "remote-password=geheim"];
+    pool.xe(&[&["vm-migrate", &uuid(&vm), "host=xcp-b", "live=true", &motion], &remote[..]].concat());
+    let moved = pool.xe(&["vbd-list", &format!("vm-uuid={vm}"), "params=vdi-uuid", "--minimal"]);
+    assert_ne!(moved, vdi);
+    assert_eq!(pool.get("vdi", &moved, "sr-uuid"), target);
+    assert!(!pool.sim(&["log"]).1.contains("geheim"));
+}
+
+#[test]
 fn no_update_is_lost_when_calls_run_side_by_side() {
     let pool = Pool::new(&[]);
     let vm = uuid(&pool.debian("one-1"));

@@ -18,6 +18,7 @@ pub fn dump(store: &Store) -> Result<String> {
         for row in pool.rows(class) {
             writeln!(text, "{} {}", class.api_name(), row.uuid)?;
             let mut attributes: Vec<_> = row.attributes().iter().collect();
+            attributes.retain(|(name, _)| !PASSING.contains(&name.as_ref()));
             attributes.sort();
             // The number of the host's next domain is a counter, too.
             for (name, value) in attributes.into_iter().filter(|(name, _)| *name != "sim-domains") {
@@ -30,6 +31,10 @@ pub fn dump(store: &Store) -> Result<String> {
     }
     Ok(text)
 }
+
+/// What the pool keeps for itself and nobody set: how many domains a host has had, and the mark that XAPI
+/// leaves on both sides of a copy.
+const PASSING: [&str; 2] = ["sim-domains", "other-config:content_id"];
 
 /// The unit of a digest, in bytes.
 const BLOCK: usize = 1 << 16;

@@ -105,6 +105,9 @@ impl Fail {
         let usage = "For usage run: 'xe help'\n";
         let mut said = Said::default();
         said.stderr = match self {
+            Self::Server { code, .. } if code == "SESSION_AUTHENTICATION_FAILED" => {
+                format!("Authentication failed\n{usage}")
+            }
             Self::Server { code, params } => sentence(code, params),
             Self::Cli(text) | Self::Record(text) => format!("Error: {text}\n"),
             Self::NoParameter(name) => format!("Required parameter not found: {name}\n{usage}"),

@@ -8,7 +8,10 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 const HEADING: &str = "one-xcp simulated pool 1";
 
@@ -95,6 +98,25 @@ impl Store {
         }
         fs::create_dir_all(self.beside(".vdi"))?;
         self.save(pool)
+    }
+
+    /// Tells one version of the state from the next: every change makes another file.
+    fn version(&self) -> Option<(u64, i64, i64)> {
+        let about = fs::metadata(&self.path).ok()?;
+        Some((about.ino(), about.mtime(), about.mtime_nsec()))
+    }
+
+    /// Reads the pool, now and after each change of it, until `holds` says so.
+    pub fn wait_until(&self, mut holds: impl FnMut(&Pool) -> bool) -> Result<()> {
+        loop {
+            let version = self.version();
+            if holds(&self.read()?) {
+                return Ok(());
+            }
+            while self.version() == version {
+                thread::sleep(Duration::from_millis(50));
+            }
+        }
     }
 
     /// Runs `work` while no other process does, for the files beside the state.

@@ -10,8 +10,6 @@ use crate::sim::row::{Class, Row};
 use crate::sim::select::{self, Choice, VMS, each_vm};
 use crate::sim::storage;
 use crate::sim::store::Store;
-use std::thread;
-use std::time::Duration;
 
 /// The verbs.
 pub const VERBS: &[Verb] = &[
@@ -99,20 +97,16 @@ fn wait_for_guests(store: &Store, call: &mut Call, op: Op, own: &[&str]) -> Outc
         });
         chosen
     };
-    loop {
-        if waiting.is_empty() {
-            return Ok(());
-        }
-        let pool = store.read()?;
-        let listens = |uuid: &String| {
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    store.wait_until(|pool| {
+        waiting.iter().all(|uuid| {
             let vm = pool.find(Class::Vm, uuid);
             vm.is_none_or(|vm| vm.get("power-state") != "running" || !guest::ignores_shutdown(vm))
-        };
-        if waiting.iter().all(listens) {
-            return Ok(());
-        }
-        thread::sleep(Duration::from_millis(200));
-    }
+        })
+    })?;
+    Ok(())
 }
 
 fn reboot(store: &Store, call: &mut Call) -> Outcome<()> {

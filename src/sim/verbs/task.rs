@@ -11,8 +11,6 @@ use crate::sim::refuse::{Outcome, cli};
 use crate::sim::row::{Class, Row};
 use crate::sim::select::{Choice, VMS, chosen_vms};
 use crate::sim::store::Store;
-use std::thread;
-use std::time::Duration;
 
 /// The verbs.
 pub const VERBS: &[Verb] = &[
@@ -47,16 +45,13 @@ fn event_wait(store: &Store, call: &mut Call) -> Outcome<()> {
         };
         conditions.push((field, value.strip_prefix("/=").unwrap_or(value), !value.starts_with("/=")));
     }
-    loop {
-        let pool = store.read()?;
+    store.wait_until(|pool| {
         let holds = |row: &Row| {
-            conditions.iter().all(|(field, value, equal)| (field.value(&pool, row) == *value) == *equal)
+            conditions.iter().all(|(field, value, equal)| (field.value(pool, row) == *value) == *equal)
         };
-        if pool.rows(listed.class).iter().any(holds) {
-            return Ok(());
-        }
-        thread::sleep(Duration::from_millis(100));
-    }
+        pool.rows(listed.class).iter().any(holds)
+    })?;
+    Ok(())
 }
 
 fn cancel(pool: &Pool, call: &mut Call) -> Outcome<()> {
