@@ -45,10 +45,12 @@ pub fn copy_disk(pool: &mut Pool, vdi: &str, how: How) -> Outcome<String> {
         }
         How::Copy(_) => {
             // The mark by which XAPI knows that two disks hold the same.
-            let content = pool.new_uuid();
+            if row.entry("other-config", "content_id").is_none() {
+                let content = pool.new_uuid();
+                row.put("other-config", "content_id", content.clone());
+                pool.edit(Class::Vdi, vdi)?.put("other-config", "content_id", content);
+            }
             row.take_all("sm-config");
-            row.put("other-config", "content_id", content.clone());
-            pool.edit(Class::Vdi, vdi)?.put("other-config", "content_id", content);
         }
     }
     let uuid = row.uuid.to_string();

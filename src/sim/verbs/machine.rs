@@ -45,7 +45,7 @@ pub fn attach(pool: &mut Pool, class: Class, uuid: &str) -> Outcome<()> {
 }
 
 /// What a VM without strings of its own gets at its first start (xapi `xapi_vm_helpers.ml`
-/// consider_generic_bios_strings).
+/// `consider_generic_bios_strings`).
 const BIOS_STRINGS: [(&str, &str); 16] = [
     ("bios-vendor", "Xen"),
     ("bios-version", ""),
