@@ -1,6 +1,7 @@
 //! The command line: one variant for each script that OpenNebula calls, under the name it calls it by.
 
 use crate::action::{Caller, cancel, deploy, migrate, poll, shutdown};
+#[cfg(feature = "simulator")]
 use crate::admin::demo;
 use crate::links::{self, PROGRAM};
 use crate::one::Release;
@@ -34,6 +35,7 @@ pub enum Action {
     Migrate(migrate::Args),
     Poll(poll::Args),
     Probe(probe::Args),
+    #[cfg(feature = "simulator")]
     Demo(demo::Args),
     /// Print the links that make up the drivers, one a line
     #[command(hide = true)]
@@ -67,6 +69,7 @@ impl Action {
             Action::Migrate(args) => ("migrate", migrate::run(caller, args)),
             Action::Poll(args) => ("poll", poll::run(caller, args)),
             Action::Probe(args) => ("probe", probe::run(caller, args)),
+            #[cfg(feature = "simulator")]
             Action::Demo(args) => ("demo", demo::run(args)),
             Action::Links => (PROGRAM, Ok(links::all().join("\n"))),
             Action::Other(words) => return links::not_an_action(words),

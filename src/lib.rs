@@ -2,6 +2,7 @@
 //! Platform. The program is `src/main.rs`; this library lets tests and benchmarks reach its parts.
 
 pub mod action;
+#[cfg(feature = "simulator")]
 pub mod admin;
 pub mod cli;
 pub mod image;
@@ -13,6 +14,7 @@ pub mod process;
 pub mod report;
 pub mod retry;
 pub mod signal;
+#[cfg(feature = "simulator")]
 pub mod sim;
 pub mod translate;
 pub mod undo;

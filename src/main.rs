@@ -1,25 +1,35 @@
 //! `one-xcp`: one program behind every script that OpenNebula calls for its XCP hosts.
 
 use clap::Parser;
-use one_xcp::{cli, report, sim};
+use one_xcp::{cli, report};
 use std::env;
 use std::ffi::OsString;
-use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let args: Vec<OsString> = env::args_os().collect();
-    let called_as = args.first().and_then(|path| Path::new(path).file_name());
-    if called_as.is_some_and(|name| name == "xe") {
-        return sim::main(args.into_iter().skip(1));
-    }
-    match args.get(1).and_then(|name| name.to_str()) {
-        Some("xe") => return sim::main(args.into_iter().skip(2)),
-        Some("sim") => return sim::control::main(args.into_iter().skip(2)),
-        _ => {}
+    #[cfg(feature = "simulator")]
+    if let Some(answer) = simulated(&args) {
+        return answer;
     }
     match cli::Cli::try_parse_from(cli::expand_link(args)) {
         Ok(cli) => cli.run(),
         Err(usage) => report::usage(&usage),
+    }
+}
+
+/// Called as `xe`, as `one-xcp xe …` or `one-xcp sim …`, the program is the simulated pool.
+#[cfg(feature = "simulator")]
+fn simulated(args: &[OsString]) -> Option<ExitCode> {
+    use one_xcp::sim;
+    use std::path::Path;
+    let called_as = args.first().and_then(|path| Path::new(path).file_name());
+    if called_as.is_some_and(|name| name == "xe") {
+        return Some(sim::main(args.iter().skip(1).cloned()));
+    }
+    match args.get(1)?.to_str()? {
+        "xe" => Some(sim::main(args.iter().skip(2).cloned())),
+        "sim" => Some(sim::control::main(args.iter().skip(2).cloned())),
+        _ => None,
     }
 }
