@@ -15,6 +15,12 @@ use std::process::ExitCode;
 /// OpenNebula's drivers for XCP-ng, XenServer and Xen Cloud Platform.
 #[derive(Parser, Debug)]
 #[command(name = PROGRAM, version, max_term_width = 100)]
+#[cfg_attr(
+    feature = "simulator",
+    command(
+        after_help = "A simulated pool, where XE_SIM names its state file: one-xcp sim --help, one-xcp xe …"
+    )
+)]
 pub struct Cli {
     /// Print every xe call and its time
     #[arg(short, long, global = true)]

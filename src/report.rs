@@ -42,6 +42,11 @@ fn log(level: Level, text: &str) {
     _ = writeln!(io::stderr(), "{word}: {guard}{text}");
 }
 
+/// Whether a person reads the answer.
+pub fn is_read_by_a_person() -> bool {
+    io::IsTerminal::is_terminal(&io::stdout())
+}
+
 /// Prints a line for people who run a command by hand. Actions answer with [`success`] alone.
 pub fn say(line: &str) {
     _ = writeln!(io::stdout(), "{line}");
@@ -84,7 +89,8 @@ pub fn usage(message: &clap::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let text = message.to_string();
-    if io::IsTerminal::is_terminal(&io::stderr()) {
+    let is_help = message.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if is_help || io::IsTerminal::is_terminal(&io::stderr()) {
         _ = write!(io::stderr(), "{text}");
     } else {
         let hint = text.split("\n\n").next().unwrap_or_default();

@@ -1,7 +1,7 @@
 //! `poll`: one VM's state and use, in the one line that OpenNebula up to 5.10 reads, or for people.
 
 use super::Caller;
-use crate::report::Result;
+use crate::report::{self, Result};
 use crate::xe::{PowerState, Uuid, vm};
 use std::fmt::Write;
 
@@ -22,7 +22,7 @@ pub struct Args {
     /// Print JSON
     #[arg(long, conflicts_with = "table")]
     json: bool,
-    /// Print a table
+    /// Print a table, as at a terminal
     #[arg(long)]
     table: bool,
 }
@@ -52,7 +52,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     };
     Ok(if args.json {
         json(&args.deploy_id, &sample)
-    } else if args.table {
+    } else if args.table || report::is_read_by_a_person() {
         table(&args.deploy_id, &sample)
     } else {
         one_line(&sample)

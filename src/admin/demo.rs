@@ -5,7 +5,7 @@ use crate::report::{self, Result};
 use anyhow::{Context, bail, ensure};
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{IsTerminal, Write, stdout};
+use std::io::Write;
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -34,7 +34,15 @@ pub fn run(args: &Args) -> Result<String> {
             "  export XE_SIM={0}/pool DATASTORE_LOCATION={0}/datastores PATH={0}/bin:$PATH",
             folder.display()
         ));
+        let deployment_file = folder.join("datastores/0/1/deployment.0");
+        fs::write(&deployment_file, steps::DEPLOYMENT)?;
         stage.say("  xe vm-list");
+        stage.say(&format!(
+            "  {}/remotes/vmm/xcp/deploy {} xcp-a",
+            folder.display(),
+            deployment_file.display()
+        ));
+        stage.say("  one-xcp sim --help");
     }
     Ok(String::new())
 }
@@ -64,7 +72,7 @@ impl Stage {
         for link in crate::links::all() {
             symlink(&program, folder.join("remotes").join(link))?;
         }
-        let is_coloured = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let is_coloured = report::is_read_by_a_person() && std::env::var_os("NO_COLOR").is_none();
         let stage = Stage { folder: folder.to_owned(), is_coloured, steps: 0 };
         let vm = folder.join("datastores/0/1");
         image(

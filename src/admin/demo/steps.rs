@@ -4,7 +4,7 @@ use super::Stage;
 use crate::report::Result;
 use anyhow::ensure;
 
-const DEPLOYMENT: &str = include_str!("deployment.xml");
+pub const DEPLOYMENT: &str = include_str!("deployment.xml");
 const MIGRATE: &str = include_str!("migrate.xml");
 const TERMINATE: &str = include_str!("terminate.xml");
 
