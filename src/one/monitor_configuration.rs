@@ -7,7 +7,7 @@ use anyhow::Context;
 use serde::Deserialize;
 use std::io::{IsTerminal, Read, stdin};
 
-/// The parts that probes use.
+/// The parts that the monitoring client and its probes use.
 #[derive(Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub struct MonitorConfiguration {
@@ -15,11 +15,82 @@ pub struct MonitorConfiguration {
     pub datastore_location: String,
     /// OpenNebula's number of the host.
     pub host_id: u32,
+    #[serde(default)]
+    pub network: Network,
+    #[serde(default)]
+    pub probes_period: ProbesPeriod,
+}
+
+/// Where onemonitord listens.
+#[derive(Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE", default)]
+pub struct Network {
+    /// The address it is reached at, or `auto`: the one that the connection to this host came from.
+    pub monitor_address: String,
+    pub port: u16,
+    /// A PEM key with blanks for line breaks; empty: messages go unencrypted.
+    pub pubkey: String,
+}
+
+/// monitord.conf's own defaults.
+impl Default for Network {
+    fn default() -> Network {
+        Network { monitor_address: AUTO.to_owned(), port: 4124, pubkey: String::new() }
+    }
+}
+
+impl Network {
+    /// The name or address to send to. `ssh_client` is `$SSH_CLIENT`, `ADDRESS PORT PORT`.
+    pub fn address<'a>(&'a self, ssh_client: Option<&'a str>) -> Result<&'a str> {
+        match self.monitor_address.trim() {
+            AUTO | "" => ssh_client.and_then(|client| client.split_whitespace().next()).context(
+                "MONITOR_ADDRESS is auto, and without ssh there is no telling where onemonitord is: set it in monitord.conf",
+            ),
+            given => Ok(given),
+        }
+    }
+}
+
+/// The value of MONITOR_ADDRESS that means "where the connection came from".
+const AUTO: &str = "auto";
+
+/// How often each kind of message is sent, in seconds.
+#[derive(Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE", default)]
+pub struct ProbesPeriod {
+    pub beacon_host: u64,
+    pub system_host: u64,
+    pub monitor_host: u64,
+    pub state_vm: u64,
+    pub exec_vm: u64,
+    pub monitor_vm: u64,
+    /// How often STATE_VM tells all VMs, not only those whose state has changed.
+    pub sync_state_vm: u64,
+}
+
+/// monitord.conf's own defaults.
+impl Default for ProbesPeriod {
+    fn default() -> ProbesPeriod {
+        ProbesPeriod {
+            beacon_host: 30,
+            system_host: 600,
+            monitor_host: 120,
+            state_vm: 5,
+            exec_vm: 5,
+            monitor_vm: 30,
+            sync_state_vm: 180,
+        }
+    }
 }
 
 impl MonitorConfiguration {
     /// Reads standard input; by hand there is nothing on it.
     pub fn from_stdin() -> Result<Option<MonitorConfiguration>> {
+        MonitorConfiguration::text_from_stdin()?.map(|text| MonitorConfiguration::parse(&text)).transpose()
+    }
+
+    /// Standard input as plain XML, for programs that want it passed on.
+    pub fn text_from_stdin() -> Result<Option<String>> {
         if stdin().is_terminal() {
             return Ok(None);
         }
@@ -28,7 +99,7 @@ impl MonitorConfiguration {
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Ok(None);
         }
-        MonitorConfiguration::parse(&input::decode("the monitoring configuration", bytes)?).map(Some)
+        input::decode("the monitoring configuration", bytes).map(Some)
     }
 
     /// Reads the document. Its lists come interleaved with other elements.
@@ -40,16 +111,39 @@ impl MonitorConfiguration {
 
 #[cfg(test)]
 mod tests {
-    use super::MonitorConfiguration;
+    use super::*;
 
     #[test]
     fn the_recorded_configuration_is_read() {
         let text = include_str!("../../tests/recorded/opennebula-7.4/run_monitord_client/stdin");
         let read = MonitorConfiguration::parse(text).unwrap();
-        assert_eq!(
-            read,
-            MonitorConfiguration { datastore_location: "/var/lib/one//datastores".to_owned(), host_id: 0 }
-        );
+        assert_eq!((read.datastore_location.as_str(), read.host_id), ("/var/lib/one//datastores", 0));
+        let network = Network { monitor_address: "127.0.0.1".to_owned(), ..Network::default() };
+        assert_eq!(read.network, network);
+        let periods = ProbesPeriod {
+            beacon_host: 10,
+            system_host: 30,
+            monitor_host: 10,
+            monitor_vm: 10,
+            ..ProbesPeriod::default()
+        };
+        assert_eq!(read.probes_period, periods);
+    }
+
+    #[test]
+    fn what_is_missing_is_as_monitord_conf_has_it() {
+        let text = "<MONITOR_CONFIGURATION><DATASTORE_LOCATION>/d</DATASTORE_LOCATION><HOST_ID>3</HOST_ID>\
+            <PROBES_PERIOD><STATE_VM>7</STATE_VM></PROBES_PERIOD></MONITOR_CONFIGURATION>";
+        let read = MonitorConfiguration::parse(text).unwrap();
+        assert_eq!(read.network, Network::default());
+        assert_eq!(read.probes_period, ProbesPeriod { state_vm: 7, ..ProbesPeriod::default() });
+    }
+
+    #[test]
+    fn auto_is_where_the_connection_came_from() {
+        let network = Network::default();
+        assert_eq!(network.address(Some("192.0.2.7 50022 22")).unwrap(), "192.0.2.7");
+        assert!(network.address(None).unwrap_err().to_string().starts_with("MONITOR_ADDRESS is auto"));
     }
 
     #[test]
