@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What may be set, all of it (the file's comments tell what each is).
-pub const NAMES: [&str; 14] = [
+pub const NAMES: [&str; 15] = [
     "XE",
     "XE_SERVER",
     "XE_PASSWORD_FILE",
+    "XAPI_SOCKET",
     "XE_TIMEOUT",
     "XE_TRANSFER_TIMEOUT",
     "SHUTDOWN_TIMEOUT",

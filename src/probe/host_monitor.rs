@@ -1,13 +1,13 @@
 //! `host/monitor`: how much of the host is in use.
 
-use super::{Args, number};
+use super::{Subject, number};
 use crate::parallel;
 use crate::report::Result;
-use crate::xe::{Record, Xe, call};
+use crate::xe::{Record, call};
 use anyhow::Context;
 
-pub fn run(xe: &Xe, args: &Args) -> Result<String> {
-    let uuid = args.host_uuid(xe)?.to_string();
+pub fn run(subject: &Subject<'_>) -> Result<String> {
+    let (xe, uuid) = (subject.xe, subject.host.to_string());
     let fields = ["uuid", "memory-total", "memory-free", "cpu_info"];
     let read = |record: &Record<'_>| {
         let cores = record.map_value("cpu_info", "cpu_count").unwrap_or_default().to_owned();

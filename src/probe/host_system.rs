@@ -1,18 +1,21 @@
 //! `host/system`: what the host is and has.
 
-use super::{Args, number, string};
+use super::{Subject, datastores, number, string};
 use crate::one::Release;
 use crate::report::Result;
-use crate::xe::{Record, Xe, record::map_value};
+use crate::xe::{Record, record::map_value};
 use anyhow::Context;
 use std::path::Path;
 
 const FIELDS: [&str; 6] = ["uuid", "hostname", "cpu_info", "memory-total", "software-version", "name-label"];
 
-pub fn run(xe: &Xe, args: &Args, called_as: &Path) -> Result<String> {
-    let uuid = args.host_uuid(xe)?.to_string();
-    let host = xe.list("host", &FIELDS, &[("uuid", &uuid)], |record| describe(record, called_as))?.pop();
-    host.with_context(|| format!("host {uuid} has left the pool"))
+pub fn run(subject: &Subject<'_>) -> Result<String> {
+    let (uuid, called_as) = (subject.host.to_string(), subject.called_as);
+    let host =
+        subject.xe.list("host", &FIELDS, &[("uuid", &uuid)], |record| describe(record, called_as))?.pop();
+    let mut text = host.with_context(|| format!("host {uuid} has left the pool"))?;
+    datastores::describe(&mut text, subject.datastores)?;
+    Ok(text)
 }
 
 fn describe(host: &Record<'_>, called_as: &Path) -> Result<String> {

@@ -1,24 +1,30 @@
 //! What OpenNebula's information driver asks of a host: one file for each probe, each prints `NAME=value`
 //! text. By hand: `one-xcp probe host/system xcp 0 HOST`.
 
+pub mod counters;
 mod datastores;
 mod host_monitor;
 mod host_system;
-mod vm_status;
+pub mod rrd_updates;
+mod vm_monitor;
+pub mod vm_status;
+
+pub use counters::Counters;
 
 use crate::action::Caller;
-use crate::one::MonitorConfiguration;
+use crate::one::{Conf, MonitorConfiguration};
 use crate::report::Result;
 use crate::xe::host::{self, Host};
 use crate::xe::{Uuid, Xe};
 use anyhow::bail;
 use std::fmt::{Display, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Print what one of OpenNebula's probes tells of a host or its VMs.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The probe: host/system, host/monitor or vm/status
+    /// The probe: host/system, host/monitor, vm/status or vm/monitor
     probe: String,
     /// The information driver's name
     #[arg(default_value = "xcp")]
@@ -31,32 +37,71 @@ pub struct Args {
     host: String,
 }
 
+/// The host that is asked about.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    pub xe: &'a Xe,
+    pub host: &'a Uuid,
+    /// The script; beside it is the release's VERSION.
+    pub called_as: &'a Path,
+    /// Where the datastores are.
+    pub datastores: &'a Path,
+    /// What XAPI has measured, if it can be asked.
+    pub counters: Option<&'a Counters>,
+}
+
 pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let conf = caller.conf()?;
     let xe = caller.xe(&conf, &args.host)?;
-    match args.probe.as_str() {
-        "host/system" => {
-            let configuration = MonitorConfiguration::from_stdin()?;
-            let mut text = host_system::run(&xe, args, &caller.called_as)?;
-            let said = configuration.as_ref().map(|configuration| configuration.datastore_location.as_str());
-            let location = conf.optional("DATASTORE_LOCATION").or(said).unwrap_or("/var/lib/one/datastores");
-            datastores::describe(&mut text, Path::new(location))?;
-            Ok(text)
-        }
-        "host/monitor" => host_monitor::run(&xe, args),
-        "vm/status" => vm_status::run(&xe, args),
-        other => bail!("there is no probe {other:?}; there are host/system, host/monitor and vm/status"),
+    let configuration = MonitorConfiguration::from_stdin()?;
+    let mut counters = Counters::default();
+    let measured = xapi_socket(&conf).map(|socket| rrd_updates::add_to(&mut counters, &socket, unix_time()));
+    let subject = Subject {
+        xe: &xe,
+        host: &host_uuid(&xe, &args.host)?,
+        called_as: &caller.called_as,
+        datastores: &datastore_location(&conf, configuration.as_ref()),
+        counters: measured.and_then(Result::ok).map(|()| &counters),
+    };
+    text(&args.probe, &subject)
+}
+
+/// What a probe says of its subject.
+pub fn text(probe: &str, subject: &Subject<'_>) -> Result<String> {
+    match probe {
+        "host/system" => host_system::run(subject),
+        "host/monitor" => host_monitor::run(subject),
+        "vm/status" => vm_status::run(subject),
+        "vm/monitor" => vm_monitor::run(subject),
+        other => bail!(
+            "there is no probe {other:?}; there are host/system, host/monitor, vm/status and vm/monitor"
+        ),
     }
 }
 
-impl Args {
-    /// The uuid of the host that is asked about.
-    fn host_uuid(&self, xe: &Xe) -> Result<Uuid> {
-        let hosts = Host::all(xe)?;
-        match hosts.as_slice() {
-            [only] if self.host.is_empty() => Ok(only.uuid.clone()),
-            _ => Ok(host::named(&hosts, &self.host)?.uuid.clone()),
-        }
+/// XAPI's own socket, where `/rrd_updates` is to be had without a password: on the host itself.
+pub fn xapi_socket(conf: &Conf) -> Option<PathBuf> {
+    let default = if conf.optional("XE_SERVER").is_some() { "" } else { "/var/lib/xcp/xapi" };
+    Some(conf.text("XAPI_SOCKET", default)).filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// Seconds since 1970.
+pub fn unix_time() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
+
+/// Unless the administrator says where datastores are, it is what OpenNebula says.
+pub fn datastore_location(conf: &Conf, configuration: Option<&MonitorConfiguration>) -> PathBuf {
+    let said = configuration.map(|configuration| configuration.datastore_location.as_str());
+    conf.optional("DATASTORE_LOCATION").or(said).unwrap_or("/var/lib/one/datastores").into()
+}
+
+/// The uuid of the host that OpenNebula calls `name`; without a name, of the pool's only one.
+pub fn host_uuid(xe: &Xe, name: &str) -> Result<Uuid> {
+    let hosts = Host::all(xe)?;
+    match hosts.as_slice() {
+        [only] if name.is_empty() => Ok(only.uuid.clone()),
+        _ => Ok(host::named(&hosts, name)?.uuid.clone()),
     }
 }
 

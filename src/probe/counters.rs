@@ -1,0 +1,181 @@
+//! Counters that only grow, made of the rates that XAPI measures.
+
+use crate::xe::Uuid;
+use std::collections::HashMap;
+use std::fmt::Write;
+
+/// What is measured of a host or a VM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Figure {
+    /// The share of one of its CPUs that is in use.
+    Cpu,
+    NetRx,
+    NetTx,
+    DiskRdBytes,
+    DiskWrBytes,
+    DiskRdIops,
+    DiskWrIops,
+}
+
+/// Those that are counted, under OpenNebula's names.
+pub const COUNTED: [(Figure, &str); 6] = [
+    (Figure::NetRx, "NETRX"),
+    (Figure::NetTx, "NETTX"),
+    (Figure::DiskRdBytes, "DISKRDBYTES"),
+    (Figure::DiskWrBytes, "DISKWRBYTES"),
+    (Figure::DiskRdIops, "DISKRDIOPS"),
+    (Figure::DiskWrIops, "DISKWRIOPS"),
+];
+
+/// Who was not measured for so long is forgotten: a VM that is gone, or on another host for good.
+const FORGOTTEN_SECONDS: u64 = 3600;
+
+/// What was measured so far of the host and each of its VMs.
+#[derive(Clone, Debug, Default)]
+pub struct Counters {
+    /// When the newest of it was measured, in seconds since 1970; 0: nothing yet.
+    last_time: u64,
+    owners: HashMap<Uuid, Owner>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Owner {
+    counts: [Option<f64>; COUNTED.len()],
+    /// In the last round: seconds of CPU used, and seconds measured.
+    cpu_seconds: f64,
+    seconds: f64,
+    /// The measurement that these last went up by.
+    last_cpu_time: u64,
+    last_time: u64,
+}
+
+impl Counters {
+    pub fn last_time(&self) -> u64 {
+        self.last_time
+    }
+
+    /// Begins a round of what was measured after `start`.
+    pub fn begin(&mut self, start: u64) {
+        self.last_time = start;
+        for owner in self.owners.values_mut() {
+            (owner.cpu_seconds, owner.seconds, owner.last_cpu_time) = (0.0, 0.0, 0);
+        }
+    }
+
+    /// Ends it.
+    pub fn end(&mut self) {
+        let newest = self.last_time;
+        self.owners.retain(|_, owner| {
+            owner.last_time = owner.last_time.min(newest);
+            newest - owner.last_time < FORGOTTEN_SECONDS
+        });
+    }
+
+    /// Adds a rate that held for `step` seconds until `time`. What is no rate (NaN: not measured) is left out.
+    pub fn add(&mut self, owner: &Uuid, figure: Figure, rate: f64, time: u64, step: f64) {
+        self.last_time = self.last_time.max(time);
+        if !rate.is_finite() || rate < 0.0 {
+            return;
+        }
+        if !self.owners.contains_key(owner) {
+            self.owners.insert(owner.clone(), Owner::default());
+        }
+        let Some(owner) = self.owners.get_mut(owner) else { return };
+        owner.last_time = time;
+        if let Some(count) = place(figure).and_then(|place| owner.counts.get_mut(place)) {
+            *count = Some(count.unwrap_or(0.0) + rate * step);
+            return;
+        }
+        owner.cpu_seconds += rate * step;
+        // A VM has a figure for each of its CPUs.
+        if owner.last_cpu_time != time {
+            owner.last_cpu_time = time;
+            owner.seconds += step;
+        }
+    }
+
+    /// A counter's value; none if it was never measured.
+    pub fn count(&self, owner: &Uuid, figure: Figure) -> Option<u64> {
+        let count = *self.owners.get(owner)?.counts.get(place(figure)?)?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "finite and not below 0")]
+        count.map(|count| count as u64)
+    }
+
+    /// How much of a CPU was in use in the last round, in percent; of two whole CPUs 200.
+    pub fn cpu_percent(&self, owner: &Uuid) -> Option<f64> {
+        let owner = self.owners.get(owner)?;
+        (owner.seconds > 0.0).then(|| 100.0 * owner.cpu_seconds / owner.seconds)
+    }
+
+    /// For the next client of this host: the time, and a line of counts for each owner.
+    pub fn save(&self) -> String {
+        let mut text = format!("{}\n", self.last_time);
+        for (uuid, owner) in &self.owners {
+            _ = write!(text, "{uuid} {}", owner.last_time);
+            for count in owner.counts {
+                _ = match count {
+                    Some(count) => write!(text, " {count}"),
+                    None => write!(text, " -"),
+                };
+            }
+            text.push('\n');
+        }
+        text
+    }
+
+    /// Reads what [`Counters::save`] wrote; what is damaged is left out.
+    pub fn load(text: &str) -> Counters {
+        let (time, lines) = text.split_once('\n').unwrap_or_default();
+        let owners = lines.lines().filter_map(|line| {
+            let mut words = line.split(' ');
+            let uuid: Uuid = words.next()?.parse().ok()?;
+            let mut owner = Owner { last_time: words.next()?.parse().ok()?, ..Owner::default() };
+            for (count, word) in owner.counts.iter_mut().zip(words) {
+                *count = word.parse().ok().filter(|count: &f64| count.is_finite() && *count >= 0.0);
+            }
+            Some((uuid, owner))
+        });
+        Counters { last_time: time.parse().unwrap_or(0), owners: owners.collect() }
+    }
+}
+
+fn place(figure: Figure) -> Option<usize> {
+    COUNTED.iter().position(|(counted, _)| *counted == figure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uuid() -> Uuid {
+        "11111111-2222-4333-8444-555555555555".parse().unwrap()
+    }
+
+    #[test]
+    fn the_next_client_counts_on() {
+        let mut counters = Counters::default();
+        counters.begin(1000);
+        counters.add(&uuid(), Figure::NetTx, 10.5, 1005, 5.0);
+        counters.add(&uuid(), Figure::NetTx, f64::NAN, 1010, 5.0);
+        counters.add(&uuid(), Figure::NetTx, -3.0, 1010, 5.0);
+        counters.end();
+        let mut counters = Counters::load(&counters.save());
+        assert_eq!((counters.last_time(), counters.count(&uuid(), Figure::NetTx)), (1010, Some(52)));
+        counters.begin(1010);
+        counters.add(&uuid(), Figure::NetTx, 0.2, 1015, 5.0);
+        assert_eq!(counters.count(&uuid(), Figure::NetTx), Some(53));
+        assert_eq!(counters.count(&uuid(), Figure::NetRx), None);
+        assert_eq!(counters.cpu_percent(&uuid()), None);
+    }
+
+    #[test]
+    fn who_is_gone_for_long_is_forgotten() {
+        let other: Uuid = "21111111-2222-4333-8444-555555555555".parse().unwrap();
+        let mut counters = Counters::default();
+        counters.add(&uuid(), Figure::NetTx, 1.0, 1000, 5.0);
+        counters.add(&other, Figure::NetTx, 1.0, 5000, 5.0);
+        counters.end();
+        assert_eq!((counters.count(&uuid(), Figure::NetTx), counters.owners.len()), (None, 1));
+        assert_eq!(Counters::load("x\n\n1 2 3\n").owners.len(), 0);
+    }
+}

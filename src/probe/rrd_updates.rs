@@ -1,0 +1,213 @@
+//! XAPI's measurements of a host and all its VMs, in one answer to `GET /rrd_updates` on XAPI's own socket:
+//! `xe` never puts them into a list (xapi-rrd rrd_updates.ml, xcp-rrdd rrdd_http_handler.ml).
+
+use super::counters::{Counters, Figure};
+use crate::report::Result;
+use crate::xe::Uuid;
+use anyhow::{Context, bail, ensure};
+use quick_xml::Reader;
+use quick_xml::events::Event;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(20);
+/// 10,000 VMs with 20 figures each, for ten minutes.
+const MAX_BYTES: u64 = 1 << 30;
+/// Measured every 5 s and kept for ten minutes, every minute and kept for two hours (xcp-rrdd rrdd_monitor.ml).
+const FINE: (u64, u64) = (5, 600);
+const COARSE: (u64, u64) = (60, 7200);
+/// Without an earlier round: enough for one measurement.
+const FIRST_SECONDS: u64 = 10;
+
+/// Adds what was measured since the last time. `now` is in seconds since 1970.
+pub fn add_to(counters: &mut Counters, socket: &Path, now: u64) -> Result<()> {
+    let (start, interval) = since(counters.last_time(), now);
+    let mut add = || {
+        let mut stream = UnixStream::connect(socket)?;
+        stream.set_read_timeout(Some(LIMIT))?;
+        stream.set_write_timeout(Some(LIMIT))?;
+        write!(
+            stream,
+            "GET /rrd_updates?start={start}&interval={interval}&cf=AVERAGE&host=true HTTP/1.0\r\n\
+             User-Agent: one-xcp\r\n\r\n"
+        )?;
+        let mut answer = BufReader::new(stream.take(MAX_BYTES));
+        let length = skip_head(&mut answer)?;
+        counters.begin(start);
+        read(counters, answer.take(length.unwrap_or(MAX_BYTES)), start)
+    };
+    let added = add().with_context(|| format!("cannot ask {} for /rrd_updates", socket.display()));
+    counters.end();
+    added
+}
+
+/// From when on, and how fine, to ask.
+fn since(last: u64, now: u64) -> (u64, u64) {
+    let (fine, fine_span) = FINE;
+    let (coarse, coarse_span) = COARSE;
+    // The clock was set back, or this is the first time.
+    if last == 0 || last > now {
+        return (now.saturating_sub(FIRST_SECONDS), fine);
+    }
+    if now - last <= fine_span { (last, fine) } else { (last.max(now.saturating_sub(coarse_span)), coarse) }
+}
+
+/// Reads the head of an HTTP answer; gives back the length of what follows, if it says so.
+fn skip_head(answer: &mut impl BufRead) -> Result<Option<u64>> {
+    let mut line = String::new();
+    answer.read_line(&mut line)?;
+    ensure!(line.split(' ').nth(1) == Some("200"), "it answered {:?}", line.trim_end());
+    let mut length = None;
+    loop {
+        line.clear();
+        ensure!(answer.read_line(&mut line)? > 0, "the answer ends in its head");
+        let Some((name, value)) = line.split_once(':') else { return Ok(length) };
+        if name.eq_ignore_ascii_case("content-length") {
+            length = Some(value.trim().parse().context("content-length")?);
+        }
+    }
+}
+
+/// Streams the document: it holds one value for each figure of each VM and each 5 s. What was measured up to
+/// `after` is left out: the first row may be one that was counted already.
+fn read(counters: &mut Counters, document: impl BufRead, after: u64) -> Result<()> {
+    let mut reader = Reader::from_reader(document);
+    let mut buffer = Vec::new();
+    let mut text = String::new();
+    let mut columns: Vec<Option<(Uuid, Figure)>> = Vec::new();
+    let (mut step, mut time, mut column) = (5.0, 0, 0);
+    let mut complete = false;
+    loop {
+        buffer.clear();
+        match reader.read_event_into(&mut buffer).context("the answer is not XML")? {
+            Event::Start(element) => {
+                text.clear();
+                if element.name().as_ref() == "row" {
+                    (time, column) = (0, 0);
+                }
+            }
+            Event::Text(piece) => text.push_str(&piece),
+            Event::End(element) => match element.name().as_ref() {
+                "step" => step = text.trim().parse().context("step")?,
+                "entry" => columns.push(legend(&text)),
+                "t" => time = text.trim().parse().context("t")?,
+                "v" => {
+                    if let Some(Some((owner, figure))) = columns.get(column)
+                        && time > after
+                    {
+                        let rate = text.trim().parse().unwrap_or(f64::NAN);
+                        counters.add(owner, *figure, rate, time, step);
+                    }
+                    column += 1;
+                }
+                "xport" => complete = true,
+                _ => {}
+            },
+            Event::Eof if complete => return Ok(()),
+            Event::Eof => bail!("the answer ends early"),
+            _ => {}
+        }
+    }
+}
+
+/// `AVERAGE:vm:UUID:vif_0_rx` → whose it is and what. None for what OpenNebula does not ask.
+fn legend(entry: &str) -> Option<(Uuid, Figure)> {
+    let mut parts = entry.trim().splitn(4, ':').skip(1);
+    let class = parts.next()?;
+    let owner: Uuid = parts.next()?.parse().ok()?;
+    let name = parts.next()?;
+    let figure = match class {
+        "vm" => of_vm(name),
+        "host" => of_host(name),
+        _ => None,
+    };
+    figure.map(|figure| (owner, figure))
+}
+
+fn of_vm(name: &str) -> Option<Figure> {
+    if name.strip_prefix("cpu").is_some_and(|number| number.parse::<u32>().is_ok()) {
+        return Some(Figure::Cpu);
+    }
+    if let Some(vif) = name.strip_prefix("vif_") {
+        return in_or_out(vif, "_rx", "_tx", Figure::NetRx, Figure::NetTx);
+    }
+    let vbd = name.strip_prefix("vbd_")?;
+    in_or_out(vbd, "_iops_read", "_iops_write", Figure::DiskRdIops, Figure::DiskWrIops)
+        .or_else(|| in_or_out(vbd, "_read", "_write", Figure::DiskRdBytes, Figure::DiskWrBytes))
+}
+
+/// Physical interfaces; bonds and VLANs on them would be counted twice.
+fn of_host(name: &str) -> Option<Figure> {
+    in_or_out(name.strip_prefix("pif_eth")?, "_rx", "_tx", Figure::NetRx, Figure::NetTx)
+        .filter(|_| !name.contains('.'))
+}
+
+fn in_or_out(name: &str, r#in: &str, out: &str, figure_in: Figure, figure_out: Figure) -> Option<Figure> {
+    let is_device = |device: &str| !device.contains('_');
+    if name.strip_suffix(r#in).is_some_and(is_device) {
+        Some(figure_in)
+    } else if name.strip_suffix(out).is_some_and(is_device) {
+        Some(figure_out)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fmt::Write as _;
+
+    const VM: &str = "11111111-2222-4333-8444-555555555555";
+
+    fn document(rows: &[(u64, &str)]) -> String {
+        let names = ["vm:cpu0", "vm:cpu1", "vm:vif_0_rx", "vm:vif_0_rx_errors", "vm:vbd_xvda_iops_read"];
+        let mut entries = String::new();
+        for name in names {
+            _ = write!(entries, "<entry>AVERAGE:{}</entry>", name.replace(':', &format!(":{VM}:")));
+        }
+        let mut text = String::new();
+        for (time, values) in rows {
+            _ = write!(text, "<row><t>{time}</t><v>{}</v></row>", values.replace(' ', "</v><v>"));
+        }
+        format!(
+            "<xport><meta><start>0</start><step>5</step><legend>{entries}</legend></meta><data>{text}</data></xport>"
+        )
+    }
+
+    #[test]
+    fn rates_add_up_and_no_row_counts_twice() {
+        let vm: Uuid = VM.parse().unwrap();
+        let mut counters = Counters::default();
+        counters.begin(1000);
+        let text = document(&[(1010, "0.5 0.25 100.0 9 2.0"), (1005, "0.1 0.15 NaN 9 2.0")]);
+        read(&mut counters, text.as_bytes(), 1000).unwrap();
+        assert_eq!(counters.last_time(), 1010);
+        assert_eq!(counters.count(&vm, Figure::NetRx), Some(500));
+        assert_eq!(counters.count(&vm, Figure::DiskRdIops), Some(20));
+        assert_eq!(counters.count(&vm, Figure::NetTx), None);
+        assert_eq!(counters.cpu_percent(&vm).map(f64::round), Some(50.0));
+        counters.begin(1010);
+        read(&mut counters, document(&[(1015, "1 0 -7 0 0"), (1010, "0.5 0 100 0 0")]).as_bytes(), 1010)
+            .unwrap();
+        assert_eq!(counters.count(&vm, Figure::NetRx), Some(500));
+        assert_eq!(counters.cpu_percent(&vm), Some(100.0));
+    }
+
+    #[test]
+    fn an_answer_that_ends_early_is_an_error() {
+        let text = document(&[(1010, "0 0 0 0 0")]);
+        assert!(read(&mut Counters::default(), &text.as_bytes()[..text.len() - 20], 0).is_err());
+    }
+
+    #[test]
+    fn a_longer_absence_is_asked_in_coarser_steps() {
+        assert_eq!(since(0, 10_000), (9990, 5));
+        assert_eq!(since(9970, 10_000), (9970, 5));
+        assert_eq!(since(8000, 10_000), (8000, 60));
+        assert_eq!(since(1, 10_000), (2800, 60));
+        assert_eq!(since(20_000, 10_000), (9990, 5), "the clock was set back");
+    }
+}
