@@ -4,6 +4,7 @@ use crate::action::{Caller, cancel, deploy, migrate, poll, shutdown};
 #[cfg(feature = "simulator")]
 use crate::admin::demo;
 use crate::links::{self, PROGRAM};
+use crate::monitor::{client, control};
 use crate::one::Release;
 use crate::probe;
 use crate::report::{self, Result};
@@ -41,6 +42,10 @@ pub enum Action {
     Migrate(migrate::Args),
     Poll(poll::Args),
     Probe(probe::Args),
+    #[command(name = control::SCRIPT)]
+    MonitorControl(control::Args),
+    #[command(name = client::NAME, hide = true)]
+    MonitorClient(client::Args),
     #[cfg(feature = "simulator")]
     Demo(demo::Args),
     /// Print the links that make up the drivers, one a line
@@ -75,6 +80,8 @@ impl Action {
             Action::Migrate(args) => ("migrate", migrate::run(caller, args)),
             Action::Poll(args) => ("poll", poll::run(caller, args)),
             Action::Probe(args) => ("probe", probe::run(caller, args)),
+            Action::MonitorControl(args) => (control::SCRIPT, control::run(caller, args)),
+            Action::MonitorClient(args) => (client::NAME, client::run(caller, args)),
             #[cfg(feature = "simulator")]
             Action::Demo(args) => ("demo", demo::run(args)),
             Action::Links => (PROGRAM, Ok(links::all().join("\n"))),

@@ -35,14 +35,21 @@ const NOT_YET: [&str; 19] = [
 ];
 
 /// Probes that print their text, as folder and name below `im/xcp-probes.d`.
-pub const PROBES: [(&str, &str); 3] =
-    [("host/monitor", "xcp-monitor"), ("host/system", "xcp-system"), ("vm/status", "xcp-status")];
+pub const PROBES: [(&str, &str); 4] = [
+    ("host/monitor", "xcp-monitor"),
+    ("host/system", "xcp-system"),
+    ("vm/monitor", "xcp-monitor"),
+    ("vm/status", "xcp-status"),
+];
+
+/// What starts and stops the monitoring client; the name is the one OpenNebula looks for.
+const MONITOR_CONTROL: &str = "im/xcp.d/monitord-client_control.sh";
 
 /// All links, as paths below `remotes`.
 pub fn all() -> Vec<String> {
     let actions = ACTIONS.iter().chain(&NOT_YET).map(|name| format!("vmm/xcp/{name}"));
     let probes = PROBES.iter().map(|(folder, name)| format!("im/xcp-probes.d/{folder}/{name}"));
-    let mut links: Vec<String> = actions.chain(probes).collect();
+    let mut links: Vec<String> = actions.chain(probes).chain([MONITOR_CONTROL.to_owned()]).collect();
     links.sort();
     links
 }

@@ -1,0 +1,220 @@
+//! The program that stays: each kind of message at its own period, until it is told to end, another client
+//! takes over, or the drivers are removed.
+
+use super::cadence::{Cadence, Wake};
+use super::files::{Files, Lock};
+use super::kind::Kind;
+use super::log::Log;
+use super::round;
+use super::sender::Sender;
+use super::state_vm;
+use super::subject::Host;
+use crate::action::Caller;
+use crate::one::MonitorConfiguration;
+use crate::one::monitor_configuration::ProbesPeriod;
+use crate::report::Result;
+use anyhow::Context;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::low_level::pipe;
+use std::env;
+use std::io::Read;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// The subcommand that is this program.
+pub const NAME: &str = "monitor_client";
+/// The ending of the file with OpenNebula's configuration.
+pub const CONFIGURATION: &str = "xml";
+
+/// How often to look whether to go on.
+const WATCH: Duration = Duration::from_secs(2);
+/// While `onehost sync` copies the drivers they are not there.
+const GONE_LIMIT: Duration = Duration::from_secs(30);
+/// The host is asked again so soon after a failure, and said to have failed after so many.
+const SYSTEM_AGAIN: Duration = Duration::from_secs(10);
+const SYSTEM_FAILURES: u32 = 3;
+/// XAPI answers a list within a second or is in trouble.
+const XE_LIMIT: Duration = Duration::from_secs(60);
+
+/// The program that the control script leaves behind.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    im_mad: String,
+    host_id: u32,
+    host: String,
+    /// What the control script wrote for this client to find
+    token: String,
+}
+
+/// What the threads share.
+pub struct Client {
+    pub host: Host,
+    pub sender: Sender,
+    pub log: Log,
+    pub files: Files,
+    pub periods: ProbesPeriod,
+    pub cadence: Cadence,
+    /// onemonitord took the last STATE_VM.
+    pub reachable: AtomicBool,
+}
+
+pub fn run(caller: &Caller, args: &Args) -> Result<String> {
+    rustix::process::setsid().context("cannot begin a session")?;
+    let files = Files::of_host(args.host_id);
+    let log = Log::new(files.clone());
+    let done = prepare(caller, args, files, log);
+    if let Err(why) = &done {
+        Log::new(Files::of_host(args.host_id)).say("client", &format!("{why:#}"));
+    }
+    let (client, lock) = done?;
+    watch(&client, &lock)?;
+    Ok(String::new())
+}
+
+fn prepare(caller: &Caller, args: &Args, files: Files, log: Log) -> Result<(Arc<Client>, Lock)> {
+    let mut lock = files.take_up(&args.token)?;
+    let text = files.read(CONFIGURATION)?.context("there is no configuration")?;
+    let configuration = MonitorConfiguration::parse(&text)?;
+    let sender = Sender::new(&configuration, env::var("SSH_CLIENT").ok().as_deref())?;
+    let mut host = Host::new(caller, &args.im_mad, &args.host, text, &configuration)?;
+    host.xe.limit = host.xe.limit.min(XE_LIMIT);
+    lock.write(&format!("{} {}", std::process::id(), host.called_as.display()))?;
+    let client = Client {
+        host,
+        sender,
+        log,
+        files,
+        periods: configuration.probes_period,
+        cadence: Cadence::default(),
+        reachable: AtomicBool::new(true),
+    };
+    Ok((Arc::new(client), lock))
+}
+
+/// Starts a thread for each kind, so that one slow probe holds up no other, and waits for a reason to end.
+fn watch(client: &Arc<Client>, lock: &Lock) -> Result<()> {
+    let (mut wakes, signal) = UnixStream::pair().context("cannot watch for signals")?;
+    wakes.set_read_timeout(Some(WATCH))?;
+    let early = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGUSR1, Arc::clone(&early))?;
+    for number in [SIGTERM, SIGINT, SIGHUP, SIGUSR1] {
+        pipe::register(number, signal.try_clone()?)?;
+    }
+    let threads: Vec<JoinHandle<()>> = Kind::ALL.iter().map(|kind| start(client, *kind)).collect();
+    let program = env::current_exe().context("cannot tell where this program is")?;
+    let drivers = [program, client.host.called_as.clone()];
+    let mut last_there = Instant::now();
+    let reason = loop {
+        // A signal or the time limit: there is something to look at.
+        _ = wakes.read(&mut [0; 16]);
+        if drivers.iter().all(|path: &PathBuf| path.exists()) {
+            last_there = Instant::now();
+        }
+        if client.host.stop.check().is_err() {
+            break "told to end";
+        } else if !lock.is_current() {
+            break "another client has taken over";
+        } else if last_there.elapsed() > GONE_LIMIT {
+            break "the drivers are gone";
+        } else if threads.iter().any(JoinHandle::is_finished) {
+            break "one of its threads failed";
+        }
+        if early.swap(false, Ordering::Relaxed) {
+            client.cadence.ask_system();
+        }
+    };
+    client.log.say("client", reason);
+    client.cadence.end();
+    Ok(())
+}
+
+fn start(client: &Arc<Client>, kind: Kind) -> JoinHandle<()> {
+    let client = Arc::clone(client);
+    thread::spawn(move || match kind {
+        Kind::StateVm => state_vm::run(&client),
+        Kind::SystemHost => system_host(&client),
+        _ => repeat(&client, kind),
+    })
+}
+
+/// MONITOR_HOST, MONITOR_VM, EXEC_VM and BEACON_HOST: what is lost once comes again. Whether the host works
+/// is for SYSTEM_HOST to say: a failure of these would show it as failed until the next SYSTEM_HOST.
+fn repeat(client: &Client, kind: Kind) {
+    let period = kind.period(&client.periods);
+    let mut failing = false;
+    if kind == Kind::BeaconHost {
+        client.tell(kind, true, &client.round(kind).unwrap_or_default());
+    }
+    while client.cadence.rest(period) {
+        let only_figures = matches!(kind, Kind::MonitorHost | Kind::MonitorVm);
+        if only_figures && !client.reachable.load(Ordering::Relaxed) {
+            continue;
+        }
+        match client.round(kind) {
+            Ok(text) => {
+                client.log.well(kind.name());
+                failing = false;
+                client.tell(kind, true, &text);
+            }
+            Err(why) => {
+                client.failed(kind, &why, !failing);
+                failing = true;
+            }
+        }
+    }
+}
+
+/// SYSTEM_HOST decides whether OpenNebula takes the host for working. One failure may be XAPI restarting.
+fn system_host(client: &Client) {
+    let period = Kind::SystemHost.period(&client.periods);
+    let mut failures = 0;
+    let mut pause = period;
+    while client.cadence.rest_unless_asked(pause) != Wake::End {
+        match client.round(Kind::SystemHost) {
+            Ok(text) => {
+                client.log.well(Kind::SystemHost.name());
+                client.tell(Kind::SystemHost, true, &text);
+                failures = 0;
+                pause = period;
+            }
+            Err(why) => {
+                client.log.say(Kind::SystemHost.name(), &format!("{why:#}"));
+                failures += 1;
+                if failures % SYSTEM_FAILURES == 0 {
+                    client.tell(Kind::SystemHost, false, &crate::report::one_line(&format!("{why:#}")));
+                    client.host.forget_uuid();
+                }
+                pause = period.min(SYSTEM_AGAIN);
+            }
+        }
+    }
+}
+
+impl Client {
+    fn round(&self, kind: Kind) -> Result<String> {
+        round::text(&self.host, kind, &self.files, &self.log)
+    }
+
+    /// Sends by UDP; oned says nothing to empty messages but an error in its log.
+    fn tell(&self, kind: Kind, success: bool, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        match self.sender.send(kind, success, text) {
+            Ok(()) => self.log.well("network"),
+            Err(why) => self.log.say("network", &format!("{why:#}")),
+        }
+    }
+
+    /// Logs what went wrong; the first time the host itself is looked at.
+    pub fn failed(&self, kind: Kind, why: &anyhow::Error, first_time: bool) {
+        self.log.say(kind.name(), &format!("{why:#}"));
+        if first_time {
+            self.cadence.ask_system();
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The first round of all probes, which oned takes as the answer to "start monitoring".
+
+use super::files::Files;
+use super::kind::Kind;
+use super::log::Log;
+use super::round;
+use super::status::{Memory, is_at_work};
+use super::subject::Host;
+use crate::probe::{unix_time, vm_status};
+use crate::report::{self, Result};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use std::fmt::Write;
+
+/// The order in which OpenNebula's own client prints them.
+const KINDS: [Kind; 5] = [Kind::SystemHost, Kind::MonitorHost, Kind::StateVm, Kind::ExecVm, Kind::MonitorVm];
+
+/// `<MONITOR_MESSAGES>`: each kind's text in base64. If even the host itself cannot be asked there is nothing
+/// to monitor; another probe's failure is said and its kind left out.
+pub fn run(host: &Host, files: &Files, log: &Log) -> Result<String> {
+    let mut document = "<MONITOR_MESSAGES>".to_owned();
+    for kind in KINDS {
+        let text = match kind {
+            Kind::StateVm => states(host, files, log),
+            _ => round::text(host, kind, files, log),
+        };
+        match text {
+            Ok(text) => {
+                _ = write!(document, "<{0}>{1}</{0}>", kind.name(), STANDARD.encode(text));
+            }
+            Err(why) if kind == Kind::SystemHost => return Err(why),
+            Err(why) => report::warn(format!("{}: {why:#}", kind.name())),
+        }
+    }
+    _ = write!(document, "<TIMESTAMP>{}</TIMESTAMP></MONITOR_MESSAGES>", unix_time());
+    Ok(document)
+}
+
+/// All VMs. The client that follows begins with what was told here.
+fn states(host: &Host, files: &Files, log: &Log) -> Result<String> {
+    let mut memory = Memory::load(&files.read("vms")?.unwrap_or_default());
+    memory.observe(&host.uuid()?, &vm_status::all(&host.xe)?, is_at_work);
+    let text = memory.all() + &round::of_others(host, Kind::StateVm, log);
+    memory.told();
+    files.write("vms", &memory.save())?;
+    Ok(text)
+}

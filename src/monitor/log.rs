@@ -1,0 +1,53 @@
+//! The client's log. Nobody may read it for months: it stays small, and what goes on failing is said once.
+
+use super::files::Files;
+use crate::probe::unix_time;
+use std::collections::HashMap;
+use std::fs;
+use std::io::Write;
+use std::sync::{Mutex, PoisonError};
+
+/// A log of this size becomes `.log.1`, in the place of the one before.
+const MAX_BYTES: u64 = 1 << 20;
+
+#[derive(Debug)]
+pub struct Log {
+    files: Files,
+    /// What was said last of each matter.
+    last: Mutex<HashMap<String, String>>,
+}
+
+impl Log {
+    pub fn new(files: Files) -> Log {
+        Log { files, last: Mutex::default() }
+    }
+
+    /// Writes a line, unless it is what was said last of this matter.
+    pub fn say(&self, matter: &str, text: &str) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.get(matter).is_some_and(|said| said == text) {
+            return;
+        }
+        last.insert(matter.to_owned(), text.to_owned());
+        self.write(&format!("{matter}: {text}"));
+    }
+
+    /// Says that a matter that went wrong is well again.
+    pub fn well(&self, matter: &str) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.remove(matter).is_some() {
+            self.write(&format!("{matter}: well again"));
+        }
+    }
+
+    /// A client that cannot write its log goes on: monitoring matters more.
+    fn write(&self, text: &str) {
+        let path = self.files.path("log");
+        if fs::symlink_metadata(&path).is_ok_and(|file| file.len() > MAX_BYTES) {
+            _ = fs::rename(&path, self.files.path("log.1"));
+        }
+        if let Ok(mut file) = self.files.append("log") {
+            _ = writeln!(file, "{} {}", unix_time(), crate::report::one_line(text));
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! OpenNebula's monitoring client, without Ruby: what runs on a host and keeps telling onemonitord how the
+//! host and its VMs are.
+
+mod cadence;
+mod cipher;
+pub mod client;
+pub mod control;
+mod files;
+mod first_round;
+mod kind;
+mod log;
+mod message;
+mod round;
+mod sender;
+mod state_vm;
+mod status;
+mod subject;
+mod third_party;

@@ -1,0 +1,90 @@
+//! Sending to onemonitord: by UDP, and by TCP what must not get lost.
+
+use super::cipher::Cipher;
+use super::kind::Kind;
+use super::message::Message;
+use crate::one::MonitorConfiguration;
+use crate::probe::unix_time;
+use crate::report::Result;
+use anyhow::{Context, anyhow};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
+use std::time::Duration;
+
+/// For connecting, and for each write.
+const LIMIT: Duration = Duration::from_secs(5);
+/// For onemonitord to close a connection when it has read it.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+#[derive(Debug)]
+pub struct Sender {
+    address: String,
+    port: u16,
+    host_id: u32,
+    cipher: Option<Cipher>,
+}
+
+impl Sender {
+    pub fn new(configuration: &MonitorConfiguration, ssh_client: Option<&str>) -> Result<Sender> {
+        let network = &configuration.network;
+        let pubkey = network.pubkey.trim();
+        Ok(Sender {
+            address: network.address(ssh_client)?.to_owned(),
+            port: network.port,
+            host_id: configuration.host_id,
+            cipher: (!pubkey.is_empty()).then(|| Cipher::parse(pubkey)).transpose()?,
+        })
+    }
+
+    /// Sends what a round of probes said.
+    pub fn send(&self, kind: Kind, success: bool, text: &str) -> Result<()> {
+        let message = Message { kind, success, host_id: self.host_id, time: unix_time(), text };
+        let send = || match kind {
+            Kind::StateVm => self.by_tcp(&message.encode(self.cipher.as_ref())?),
+            _ => self.by_udp(&message.datagrams(self.cipher.as_ref())?),
+        };
+        send().with_context(|| format!("cannot send {} to {}:{}", kind.name(), self.address, self.port))
+    }
+
+    /// A name is looked up each time: a client lives longer than addresses do.
+    fn addresses(&self) -> Result<Vec<SocketAddr>> {
+        Ok((self.address.as_str(), self.port).to_socket_addrs()?.collect())
+    }
+
+    fn by_udp(&self, datagrams: &[Vec<u8>]) -> Result<()> {
+        let address = *self.addresses()?.first().context("it has no address")?;
+        let socket = if address.is_ipv4() {
+            UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?
+        } else {
+            UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0))?
+        };
+        for datagram in datagrams {
+            socket.send_to(datagram, address)?;
+        }
+        Ok(())
+    }
+
+    fn by_tcp(&self, bytes: &[u8]) -> Result<()> {
+        let mut why = anyhow!("it has no address");
+        for address in self.addresses()? {
+            match TcpStream::connect_timeout(&address, LIMIT) {
+                Ok(stream) => return say(stream, bytes),
+                Err(error) => why = error.into(),
+            }
+        }
+        Err(why)
+    }
+}
+
+/// onemonitord reads until the end of the connection, and then closes it.
+fn say(mut stream: TcpStream, bytes: &[u8]) -> Result<()> {
+    stream.set_write_timeout(Some(LIMIT))?;
+    stream.write_all(bytes)?;
+    stream.shutdown(Shutdown::Write)?;
+    stream.set_read_timeout(Some(FAREWELL))?;
+    match stream.read(&mut [0]) {
+        // It ended before it had read all.
+        Err(why) if why.kind() == ErrorKind::ConnectionReset => Err(why.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,109 @@
+//! STATE_VM: what OpenNebula must hear of, however long it is away.
+
+use super::client::Client;
+use super::kind::Kind;
+use super::round;
+use super::status::{Memory, is_at_work};
+use crate::probe::vm_status;
+use crate::report::Result;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// While onemonitord is away it is tried less and less often, but at least so.
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(30);
+/// What others' probes said is kept for so long a text; ours is asked anew.
+const MAX_KEPT_BYTES: usize = 64 << 10;
+
+/// What is still to be told, and when.
+struct Round {
+    memory: Memory,
+    /// What others' probes said and has not arrived.
+    kept: String,
+    next_sync: Instant,
+    back_off: Duration,
+    next_try: Instant,
+    failing: bool,
+}
+
+pub fn run(client: &Client) {
+    let saved = client.files.read("vms").ok().flatten().unwrap_or_default();
+    let period = Kind::StateVm.period(&client.periods);
+    let mut round = Round {
+        memory: Memory::load(&saved),
+        kept: String::new(),
+        next_sync: Instant::now() + sync_period(client),
+        back_off: period,
+        next_try: Instant::now(),
+        failing: false,
+    };
+    while client.cadence.rest(period) {
+        if Instant::now() < round.next_try {
+            continue;
+        }
+        match round.observe(client) {
+            Ok(()) => {
+                client.log.well(Kind::StateVm.name());
+                round.failing = false;
+                round.tell(client, period);
+            }
+            Err(why) => {
+                client.failed(Kind::StateVm, &why, !round.failing);
+                round.failing = true;
+            }
+        }
+    }
+}
+
+fn sync_period(client: &Client) -> Duration {
+    Duration::from_secs(client.periods.sync_state_vm)
+}
+
+impl Round {
+    fn observe(&mut self, client: &Client) -> Result<()> {
+        self.memory.observe(&client.host.uuid()?, &vm_status::all(&client.host.xe)?, is_at_work);
+        let said = round::of_others(&client.host, Kind::StateVm, &client.log);
+        if self.kept.len() + said.len() <= MAX_KEPT_BYTES {
+            self.kept.push_str(&said);
+        }
+        Ok(())
+    }
+
+    /// Sends what has changed, or all when it is time for that or onemonitord was away.
+    fn tell(&mut self, client: &Client, period: Duration) {
+        let was_reachable = client.reachable.load(Ordering::Relaxed);
+        let whole = !was_reachable || Instant::now() >= self.next_sync;
+        let states = if whole { self.memory.all() } else { self.memory.changes() };
+        let text = states + &self.kept;
+        if text.is_empty() {
+            return;
+        }
+        match client.sender.send(Kind::StateVm, true, &text) {
+            Ok(()) => {
+                client.log.well("onemonitord");
+                self.arrived(client, whole);
+                self.back_off = period;
+                client.reachable.store(true, Ordering::Relaxed);
+                if !was_reachable {
+                    client.cadence.ask_system();
+                }
+            }
+            Err(why) => {
+                client.log.say("onemonitord", &format!("{why:#}"));
+                client.reachable.store(false, Ordering::Relaxed);
+                self.next_try = Instant::now() + self.back_off;
+                self.back_off = (self.back_off * 2).min(LONGEST_BACK_OFF);
+            }
+        }
+    }
+
+    fn arrived(&mut self, client: &Client, whole: bool) {
+        self.memory.told();
+        self.kept.clear();
+        if whole {
+            self.next_sync = Instant::now() + sync_period(client);
+        }
+        if let Err(why) = client.files.write("vms", &self.memory.save()) {
+            client.log.say("files", &format!("{why:#}"));
+        }
+    }
+}

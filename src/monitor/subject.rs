@@ -1,0 +1,112 @@
+//! The host that a client watches.
+
+use super::files::Files;
+use super::log::Log;
+use crate::action::Caller;
+use crate::one::MonitorConfiguration;
+use crate::probe::{self, Counters, Subject, rrd_updates, unix_time};
+use crate::report::Result;
+use crate::signal::Stop;
+use crate::xe::{Uuid, Xe};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// A host, and all that its probes need.
+pub struct Host {
+    pub xe: Xe,
+    pub stop: Stop,
+    /// The information driver's name.
+    pub im_mad: String,
+    /// OpenNebula's number.
+    pub id: u32,
+    /// OpenNebula's name.
+    pub name: String,
+    /// What OpenNebula sent, for others' probes.
+    pub configuration: String,
+    pub called_as: PathBuf,
+    datastores: PathBuf,
+    xapi_socket: Option<PathBuf>,
+    uuid: Mutex<Option<Uuid>>,
+    counters: Mutex<Option<Counters>>,
+}
+
+impl Host {
+    pub fn new(
+        caller: &Caller,
+        im_mad: &str,
+        name: &str,
+        configuration: String,
+        read: &MonitorConfiguration,
+    ) -> Result<Host> {
+        let conf = caller.conf()?;
+        let xe = caller.xe(&conf, name)?;
+        Ok(Host {
+            stop: xe.stop.clone(),
+            xe,
+            im_mad: im_mad.to_owned(),
+            id: read.host_id,
+            name: name.to_owned(),
+            configuration,
+            called_as: caller.called_as.clone(),
+            datastores: probe::datastore_location(&conf, Some(read)),
+            xapi_socket: probe::xapi_socket(&conf),
+            uuid: Mutex::new(None),
+            counters: Mutex::new(None),
+        })
+    }
+
+    /// Its uuid in XAPI; asked for once.
+    pub fn uuid(&self) -> Result<Uuid> {
+        let mut known = self.uuid.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(uuid) = known.as_ref() {
+            return Ok(uuid.clone());
+        }
+        let uuid = probe::host_uuid(&self.xe, &self.name)?;
+        Ok(known.insert(uuid).clone())
+    }
+
+    /// A host that was installed anew, or went into another pool, has another uuid.
+    pub fn forget_uuid(&self) {
+        *self.uuid.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Asks XAPI what it has measured since the last time. Without an answer the figures are left out.
+    pub fn measure(&self, files: &Files, log: &Log) {
+        let Some(socket) = &self.xapi_socket else { return };
+        let known = self.counters.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let saved = || Counters::load(&files.read("counters").ok().flatten().unwrap_or_default());
+        let mut counters = known.unwrap_or_else(saved);
+        let measured = rrd_updates::add_to(&mut counters, socket, unix_time())
+            .and_then(|()| files.write("counters", &counters.save()));
+        match measured {
+            Ok(()) => log.well("metrics"),
+            Err(why) => {
+                // What was used a while ago is not what is used now.
+                counters.begin(counters.last_time());
+                log.say("metrics", &format!("no figures of CPU, network and disks: {why:#}"));
+            }
+        }
+        *self.counters.lock().unwrap_or_else(PoisonError::into_inner) = Some(counters);
+    }
+
+    /// What one of our own probes says.
+    pub fn ask(&self, probe: &str) -> Result<String> {
+        let host = self.uuid()?;
+        let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let subject = Subject {
+            xe: &self.xe,
+            host: &host,
+            called_as: &self.called_as,
+            datastores: &self.datastores,
+            counters: counters.as_ref(),
+        };
+        probe::text(probe, &subject)
+    }
+
+    /// `…/im/xcp.d/monitord-client_control.sh` → `…/im/xcp-probes.d`
+    pub fn probes_folder(&self) -> Option<PathBuf> {
+        let folder = self.called_as.parent()?;
+        let name = folder.file_name()?.to_str()?.strip_suffix(".d")?;
+        Some(folder.with_file_name(format!("{name}-probes.d"))).filter(|path: &PathBuf| Path::is_dir(path))
+    }
+}
