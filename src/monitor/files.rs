@@ -59,7 +59,7 @@ impl Files {
     pub fn write(&self, ending: &str, text: &str) -> Result<()> {
         let path = self.path(ending);
         let write = || -> Result<()> {
-            let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
+            let mut file = tempfile::Builder::new().prefix(PREFIX).tempfile_in(&self.folder)?;
             file.write_all(text.as_bytes())?;
             file.persist(&path)?;
             Ok(())

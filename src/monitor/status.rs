@@ -43,8 +43,8 @@ impl Memory {
             if vm.resident_on.is_some() {
                 // Another host's to report.
                 self.known.remove(&vm.vm_id);
-            } else if self.known.contains_key(&vm.vm_id) && !vm.busy {
-                let state = (!at_work(&vm.deploy_id)).then(|| vm.state()).flatten();
+            } else if let Some(known) = self.known.get(&vm.vm_id) {
+                let state = vm.state().filter(|state| *state == known.state || !at_work(&vm.deploy_id));
                 self.set(vm, state);
             }
         }

@@ -1,5 +1,6 @@
 //! `host/monitor`: how much of the host is in use.
 
+use super::counters::Figure;
 use super::{Subject, number};
 use crate::parallel;
 use crate::report::Result;
@@ -27,5 +28,12 @@ pub fn run(subject: &Subject<'_>) -> Result<String> {
     number(&mut text, "FREEMEMORY", free_bytes / 1024);
     number(&mut text, "USEDCPU", format!("{used_cpu:.0}"));
     number(&mut text, "FREECPU", format!("{:.0}", total_cpu - used_cpu));
+    if let Some(counters) = subject.counters {
+        for (figure, name) in [(Figure::NetRx, "NETRX"), (Figure::NetTx, "NETTX")] {
+            if let Some(bytes) = counters.count(subject.host, figure) {
+                number(&mut text, name, bytes);
+            }
+        }
+    }
     Ok(text)
 }

@@ -1,0 +1,331 @@
+//! The monitoring client, started as OpenNebula starts it, heard as onemonitord hears it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+mod common;
+#[path = "monitor/metrics.rs"]
+mod metrics;
+#[path = "monitor/monitord.rs"]
+mod monitord;
+#[path = "monitor/site.rs"]
+mod site;
+
+use common::said;
+use monitord::{Monitord, PATIENCE};
+use site::{OTHER_HOST, Site, Vm, halted, is_alive, part, running, state, uuid};
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+#[track_caller]
+fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < end, "{what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn the_first_round_is_printed_and_messages_follow() {
+    let monitord = Monitord::new();
+    let site = Site::new(monitord.port);
+    site.vms(&[running(1)]);
+    let document = site.start().ok();
+    assert!(document.starts_with("<MONITOR_MESSAGES><SYSTEM_HOST>"), "{document}");
+    assert!(document.ends_with("</TIMESTAMP></MONITOR_MESSAGES>"), "{document}");
+    assert!(part(&document, "SYSTEM_HOST").contains("HYPERVISOR=\"xcp\"\n"));
+    assert!(part(&document, "MONITOR_HOST").contains("USEDCPU=200\n"));
+    let all = "SYNC_STATE=yes\nMISSING_STATE=POWEROFF\n".to_owned() + &state(1, "RUNNING");
+    assert_eq!(part(&document, "STATE_VM"), all);
+    assert!(part(&document, "MONITOR_VM").contains("ID=\"1\""));
+    for kind in ["BEACON_HOST", "MONITOR_HOST", "MONITOR_VM"] {
+        let got = monitord.wait_for(kind, "", 0);
+        assert!(got.success && got.host_id == 0 && !got.by_tcp, "{got:?}");
+    }
+    assert!(monitord.got().iter().all(|got| got.kind != "STATE_VM"), "nothing changed");
+}
+
+#[test]
+fn a_changed_state_is_told_within_a_period() {
+    let monitord = Monitord::new();
+    let site = Site::new(monitord.port);
+    site.vms(&[running(1), running(2)]);
+    site.start().ok();
+    for (vms, said) in [
+        (vec![halted(1), running(2)], state(1, "POWEROFF")),
+        (vec![running(1), running(2)], state(1, "RUNNING")),
+        (
+            vec![running(1), Vm { power_state: "suspended", ..halted(2) }, running(3)],
+            state(2, "SUSPENDED") + &state(3, "RUNNING"),
+        ),
+    ] {
+        let (before, start) = (monitord.count(), Instant::now());
+        site.vms(&vms);
+        let got = monitord.wait_for("STATE_VM", "VM = ", before);
+        assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+        assert!(got.by_tcp && got.text == said, "{got:?}");
+    }
+}
+
+#[test]
+fn a_vm_that_moves_or_is_being_moved_is_not_reported() {
+    let monitord = Monitord::new();
+    let site = Site::new(monitord.port);
+    site.vms(&[running(1), running(2), running(3)]);
+    site.start().ok();
+    site.vms(&[
+        Vm { operations: "migrate_send", ..running(1) },
+        Vm { resident_on: OTHER_HOST, ..running(2) },
+        Vm { operations: "start", ..halted(3) },
+    ]);
+    let rounds = || site.calls().iter().filter(|call| call.contains("current-operations")).count();
+    let before = rounds();
+    eventually("five rounds", || rounds() > before + 5);
+    assert!(monitord.got().iter().all(|got| got.kind != "STATE_VM"), "{:?}", monitord.got());
+}
+
+#[test]
+fn a_vm_that_left_the_pool_is_reported_after_three_rounds() {
+    let monitord = Monitord::new();
+    let site = Site::new(monitord.port);
+    site.vms(&[running(1)]);
+    site.start().ok();
+    let start = Instant::now();
+    site.vms(&[]);
+    monitord.wait_for("STATE_VM", &state(1, "POWEROFF"), 0);
+    assert!(start.elapsed() > Duration::from_millis(1900), "{:?}", start.elapsed());
+}
+
+#[test]
+fn nothing_is_lost_while_onemonitord_is_away() {
+    let monitord = Monitord::new();
+    let port = monitord.port;
+    let site = Site::new(port);
+    site.vms(&[running(1), running(2)]);
+    site.start().ok();
+    monitord.wait_for("BEACON_HOST", "", 0);
+    drop(monitord);
+    site.vms(&[halted(1), running(2)]);
+    eventually("it notices", || site.log().contains("cannot send STATE_VM"));
+    site.vms(&[halted(1), Vm { power_state: "suspended", ..halted(2) }]);
+    let monitord = Monitord::again(port);
+    let got = monitord.wait_for("STATE_VM", "VM = ", 0);
+    assert!(got.text.starts_with("SYNC_STATE=yes\n"), "{got:?}");
+    assert!(got.text.ends_with(&(state(1, "POWEROFF") + &state(2, "SUSPENDED"))), "{got:?}");
+    assert!(monitord.wait_for("SYSTEM_HOST", "HYPERVISOR", 0).success);
+    assert_eq!(site.log().matches("cannot send STATE_VM").count(), 1, "{}", site.log());
+}
+
+#[test]
+fn a_second_client_takes_the_place_of_the_first() {
+    let monitord = Monitord::new();
+    let site = Site::new(monitord.port);
+    site.start().ok();
+    let first = site.pid();
+    assert!(is_alive(first));
+    site.start().ok();
+    assert!(site.pid() != first && is_alive(site.pid()));
+    eventually("the first ends", || !is_alive(first));
+}
+
+#[test]
+fn many_starts_at_once_leave_one_client() {
+    let monitord = Monitord::new();
+    let site = Site::new(monitord.port);
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| site.start());
+        }
+    });
+    site.start().ok();
+    let pid = site.pid();
+    let needle = site.control().display().to_string();
+    let clients = || -> Vec<u32> {
+        let processes =
+            fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let numbers = processes.filter_map(|name| name.parse::<u32>().ok());
+        let ours = |pid: &u32| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&line).contains(&needle)
+        };
+        numbers.filter(ours).collect()
+    };
+    eventually("only the last is left", || clients() == [pid]);
+}
+
+#[test]
+fn stop_ends_it() {
+    let monitord = Monitord::new();
+    let site = Site::new(monitord.port);
+    for args in [&["xcp"][..], &["xcp", "0", "xcp-a"]] {
+        site.start().ok();
+        let pid = site.pid();
+        assert_eq!(site.stop(args).ok(), "");
+        eventually("it ends", || !is_alive(pid));
+    }
+    assert_eq!(site.stop(&["xcp"]).ok(), "", "there is none");
+}
+
+#[test]
+fn a_number_that_another_process_has_now_harms_nobody() {
+    let monitord = Monitord::new();
+    let site = Site::new(monitord.port);
+    let mut stranger = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+    site.write("tmp/one-xcp-monitor-0.pid", &format!("{} {}", stranger.id(), site.control().display()));
+    site.stop(&["xcp"]).ok();
+    site.start().ok();
+    assert!(stranger.try_wait().unwrap().is_none());
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+}
+
+#[test]
+fn it_is_on_its_own() {
+    let monitord = Monitord::new();
+    let site = Site::new(monitord.port);
+    // Whoever reads these to the end would wait for the client if it had one of them.
+    let mut command = site.command("bash");
+    command.args(["-c", r#"exec 7>&1 12>&1 13>&2; exec "$@""#, "bash"]);
+    command.arg(site.control()).args(["xcp", "0", "xcp-a"]);
+    said(&mut command, &site.configuration()).ok();
+    let process = Path::new("/proc").join(site.pid().to_string());
+    assert_eq!(fs::read_link(process.join("cwd")).unwrap(), Path::new("/"));
+    for descriptor in ["0", "1", "2"] {
+        assert_eq!(fs::read_link(process.join("fd").join(descriptor)).unwrap(), Path::new("/dev/null"));
+    }
+    let open: Vec<_> = fs::read_dir(process.join("fd")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let opened =
+        open.iter().filter_map(|path| fs::read_link(path).ok()).map(|path| path.display().to_string());
+    assert!(opened.clone().all(|path| !path.starts_with("pipe:")), "{:?}", opened.collect::<Vec<_>>());
+    let stat = fs::read_to_string(process.join("stat")).unwrap();
+    let session = stat.rsplit(") ").next().unwrap().split(' ').nth(3).unwrap().to_owned();
+    assert_eq!(session, site.pid().to_string());
+}
+
+#[test]
+fn a_host_that_cannot_be_asked_is_one_line() {
+    let site = Site::new(1);
+    site.write("records/fails", "");
+    let line = site.start().failure();
+    assert!(line.contains("Connection refused"), "{line}");
+    let site = Site::new(1);
+    let line =
+        said(site.command(site.control()).args(["xcp", "0", "xcp-z"]), &site.configuration()).failure();
+    assert!(line.contains("no host of the pool goes by the name \"xcp-z\""), "{line}");
+}
+
+#[test]
+fn xapi_may_be_away_for_a_while() {
+    let monitord = Monitord::new();
+    let site = Site::new(monitord.port);
+    site.vms(&[running(1)]);
+    site.start().ok();
+    site.write("records/fails", "");
+    eventually("it notices", || site.log().contains("STATE_VM: xe "));
+    fs::remove_file(site.path("records/fails")).unwrap();
+    let before = monitord.count();
+    site.vms(&[halted(1)]);
+    monitord.wait_for("STATE_VM", &state(1, "POWEROFF"), before);
+    assert!(monitord.got().iter().all(|got| got.success), "{:?}", monitord.got());
+}
+
+#[test]
+fn a_signal_asks_for_the_host_at_once() {
+    let monitord = Monitord::new();
+    let site = Site::new(monitord.port);
+    site.start().ok();
+    let pid = rustix::process::Pid::from_raw(i32::try_from(site.pid()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::USR1).unwrap();
+    monitord.wait_for("SYSTEM_HOST", "TOTALCPU=800\n", 0);
+}
+
+#[test]
+fn it_ends_when_its_file_is_taken() {
+    let monitord = Monitord::new();
+    let site = Site::new(monitord.port);
+    site.start().ok();
+    let pid = site.pid();
+    fs::remove_file(site.path("tmp/one-xcp-monitor-0.pid")).unwrap();
+    eventually("it ends", || !is_alive(pid));
+    assert!(site.log().contains("another client has taken over"), "{}", site.log());
+}
+
+#[test]
+fn forged_text_makes_no_record() {
+    let monitord = Monitord::new();
+    let site = Site::new(monitord.port);
+    let forged = format!(
+        "; note: x\nuuid ( RO): {}\n    power-state ( RO): halted\n    name-label ( RW): \" ]\nVM = [ ID=\"9\", STATE=\"FAILURE\" ]\n",
+        uuid(9)
+    );
+    site.vm_with(&running(1), &forged);
+    let document = site.start().ok();
+    assert_eq!(
+        part(&document, "STATE_VM"),
+        "SYNC_STATE=yes\nMISSING_STATE=POWEROFF\n".to_owned() + &state(1, "RUNNING")
+    );
+    let monitor = part(&document, "MONITOR_VM");
+    assert!(monitor.starts_with("VM = [ ID=\"1\"") && monitor.lines().count() == 1, "{monitor}");
+    assert!(part(&document, "SYSTEM_HOST").contains("MODELNAME=\"A CPU\"\n"));
+    for call in site.calls().iter().filter(|call| call.starts_with("vm-list")) {
+        assert!(!call.contains("name-label") && !call.contains("networks"), "{call}");
+    }
+}
+
+#[test]
+fn a_copy_of_a_vm_is_not_that_vm() {
+    let monitord = Monitord::new();
+    let site = Site::new(monitord.port);
+    site.vms(&[running(1)]);
+    let copied = fs::read_to_string(site.path("records/vm-list")).unwrap().replacen(&uuid(1), &uuid(7), 1);
+    site.write("records/vm-list", &copied);
+    let document = site.start().ok();
+    assert!(!part(&document, "STATE_VM").contains("VM ="));
+    assert_eq!(part(&document, "MONITOR_VM"), "");
+}
+
+#[test]
+fn probes_of_others_speak_too_and_none_silences_another() {
+    let monitord = Monitord::new();
+    let site = Site::new(monitord.port);
+    let probes = "remotes/im/xcp-probes.d";
+    site.executable(
+        &format!("{probes}/host/system/rack"),
+        "#!/bin/sh\ncat > \"$TMPDIR/stdin\"\nprintf 'RACK=\"%s\"' \"$*\"\n",
+    );
+    site.executable(&format!("{probes}/host/system/broken"), "#!/bin/sh\necho no sensor >&2\nexit 3\n");
+    site.executable(&format!("{probes}/host/system/xcp-system"), "#!/bin/sh\necho OURS=twice\n");
+    site.executable(
+        &format!("{probes}/vm/execution/agent"),
+        "#!/bin/sh\necho 'VM = [ ID=\"1\", STATUS=\"DONE\" ]'\n",
+    );
+    fs::write(site.path(&format!("{probes}/host/system/README")), "not a program").unwrap();
+    let text = part(&site.start().ok(), "SYSTEM_HOST");
+    assert!(text.contains("HYPERVISOR=\"xcp\"\n") && text.ends_with("RACK=\"xcp 0 xcp-a\"\n"), "{text}");
+    assert!(!text.contains("OURS"), "{text}");
+    assert!(site.log().contains("no sensor"), "{}", site.log());
+    assert_eq!(fs::read(site.path("tmp/stdin")).unwrap(), site.configuration());
+    monitord.wait_for("EXEC_VM", "STATUS=\"DONE\"", 0);
+}
+
+#[test]
+fn a_round_costs_few_calls() {
+    let monitord = Monitord::new();
+    let site = Site::new(monitord.port);
+    let vms: Vec<Vm<'_>> = (1..200).map(running).collect();
+    site.vms(&vms);
+    site.start().ok();
+    let verbs = |calls: &[String]| -> Vec<String> {
+        calls.iter().map(|call| call.split(' ').next().unwrap().to_owned()).collect()
+    };
+    // Which host it is, the host, its use twice, states, memory.
+    assert_eq!(verbs(&site.calls()).len(), 6, "{:#?}", site.calls());
+    fs::remove_file(site.path("records/calls")).unwrap();
+    let before = monitord.count();
+    for kind in ["MONITOR_HOST", "MONITOR_VM"] {
+        monitord.wait_for(kind, "", before);
+    }
+    let calls = verbs(&site.calls());
+    assert!(calls.iter().filter(|verb| *verb == "vm-list").count() <= 6, "{calls:?}");
+}

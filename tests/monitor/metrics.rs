@@ -1,0 +1,91 @@
+//! What XAPI measures, from a server on a Unix socket that answers as XAPI does.
+
+use super::monitord::Monitord;
+use super::site::{HOST, Site, part, running, uuid};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::thread;
+
+/// Answers each request with a row for every 5 s since `start`; VM 1 receives 1000 bytes a second and uses
+/// half of one of its two CPUs.
+fn serve(socket: &Path) {
+    let listener = UnixListener::bind(socket).unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut line = String::new();
+            BufReader::new(&stream).read_line(&mut line).unwrap();
+            let start = line.split_once("start=").unwrap().1.split('&').next().unwrap();
+            let start: u64 = start.parse().unwrap();
+            let names = ["cpu0", "cpu1", "vif_0_rx", "vbd_xvda_write", "memory"];
+            let legend: String =
+                names.iter().fold(String::new(), |text, name| text + &entry("vm", &uuid(1), name));
+            let row = |time| {
+                format!("<row><t>{time}</t><v>0.5</v><v>0</v><v>1000</v><v>10</v><v>NaN</v><v>77</v></row>")
+            };
+            let body = format!(
+                "<xport><meta><start>{start}</start><step>5</step><legend>{legend}{}</legend></meta><data>{}{}</data></xport>",
+                entry("host", HOST, "pif_eth0_tx"),
+                row(start + 5),
+                row(start)
+            );
+            write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+        }
+    });
+}
+
+fn entry(class: &str, uuid: &str, name: &str) -> String {
+    format!("<entry>AVERAGE:{class}:{uuid}:{name}</entry>")
+}
+
+/// The value of a name in the MONITOR of the only VM.
+fn value(text: &str, name: &str) -> Option<f64> {
+    let packed = text.split_once("MONITOR=\"").unwrap().1.split('"').next().unwrap();
+    let inner = String::from_utf8(STANDARD.decode(packed).unwrap()).unwrap();
+    let line = inner.lines().find_map(|line| line.strip_prefix(&format!("{name}=\"")))?.to_owned();
+    Some(line.trim_end_matches('"').parse().unwrap())
+}
+
+#[test]
+fn counters_grow_and_survive_a_new_client() {
+    let monitord = Monitord::new();
+    let site = Site::new(monitord.port);
+    site.vms(&[running(1)]);
+    serve(&site.path("xapi"));
+    let first = part(&site.start().ok(), "MONITOR_VM");
+    assert_eq!(value(&first, "MEMORY"), Some(524_288.0));
+    assert_eq!(value(&first, "CPU"), Some(50.0));
+    assert_eq!(value(&first, "NETRX"), Some(5000.0));
+    assert_eq!(value(&first, "NETTX"), None);
+    assert!(monitord.wait_for("MONITOR_HOST", "", 0).text.contains("NETTX="));
+    let mut last = 5000.0;
+    for _ in 0..2 {
+        let before = monitord.count();
+        for _ in 0..3 {
+            let now = value(&monitord.wait_for("MONITOR_VM", "", before).text, "NETRX").unwrap();
+            assert!(now >= last, "{now} after {last}");
+            last = now;
+        }
+        let restarted = value(&part(&site.start().ok(), "MONITOR_VM"), "NETRX").unwrap();
+        assert!(restarted >= last, "{restarted} after {last}");
+        last = restarted;
+    }
+    assert!(!site.log().contains("metrics"), "{}", site.log());
+}
+
+#[test]
+fn without_the_socket_memory_is_told_and_the_lack_said_once() {
+    let monitord = Monitord::new();
+    let site = Site::new(monitord.port);
+    site.vms(&[running(1)]);
+    let first = part(&site.start().ok(), "MONITOR_VM");
+    assert_eq!((value(&first, "MEMORY"), value(&first, "CPU")), (Some(524_288.0), None));
+    let count = || monitord.got().iter().filter(|got| got.kind == "MONITOR_VM").count();
+    let before = count();
+    super::eventually("three rounds", || count() > before + 2);
+    // Once by the control script, once by the client.
+    assert_eq!(site.log().matches("no figures of CPU").count(), 2, "{}", site.log());
+}
