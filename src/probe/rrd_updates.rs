@@ -28,11 +28,11 @@ pub fn add_to(counters: &mut Counters, socket: &Path, now: u64) -> Result<()> {
         let mut stream = UnixStream::connect(socket)?;
         stream.set_read_timeout(Some(LIMIT))?;
         stream.set_write_timeout(Some(LIMIT))?;
-        write!(
-            stream,
+        let request = format!(
             "GET /rrd_updates?start={start}&interval={interval}&cf=AVERAGE&host=true HTTP/1.0\r\n\
              User-Agent: one-xcp\r\n\r\n"
-        )?;
+        );
+        stream.write_all(request.as_bytes())?;
         let mut answer = BufReader::new(stream.take(MAX_BYTES));
         let length = skip_head(&mut answer)?;
         counters.begin(start);
