@@ -14,6 +14,7 @@ use monitord::{Monitord, PATIENCE};
 use site::{OTHER_HOST, Site, Vm, halted, is_alive, part, running, state, uuid};
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -95,6 +96,26 @@ fn a_vm_that_left_the_pool_is_reported_after_three_rounds() {
     site.vms(&[]);
     monitord.wait_for("STATE_VM", &state(1, "POWEROFF"), 0);
     assert!(start.elapsed() > Duration::from_millis(1900), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_vm_that_an_action_is_at_work_on_is_left_to_it() {
+    let monitord = Monitord::new();
+    let site = Site::new(monitord.port);
+    site.vms(&[running(77)]);
+    site.start().ok();
+    // It waits for its message. No other test has this VM: processes are all tests' to see.
+    let mut action = site.command(common::PROGRAM);
+    let mut action =
+        action.args(["shutdown", &uuid(77), "xcp-a", "77"]).stdin(Stdio::piped()).spawn().unwrap();
+    site.vms(&[halted(77)]);
+    let rounds = || site.calls().iter().filter(|call| call.contains("current-operations")).count();
+    let before = rounds();
+    eventually("four rounds", || rounds() > before + 4);
+    assert!(monitord.got().iter().all(|got| got.kind != "STATE_VM"), "{:?}", monitord.got());
+    action.kill().unwrap();
+    action.wait().unwrap();
+    monitord.wait_for("STATE_VM", &state(77, "POWEROFF"), 0);
 }
 
 #[test]

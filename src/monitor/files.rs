@@ -28,7 +28,11 @@ pub struct Files {
 
 impl Files {
     pub fn of_host(host_id: u32) -> Files {
-        Files { folder: std::env::temp_dir(), host_id }
+        Files::in_folder(std::env::temp_dir(), host_id)
+    }
+
+    pub(super) fn in_folder(folder: PathBuf, host_id: u32) -> Files {
+        Files { folder, host_id }
     }
 
     /// The hosts that have a client, or had one.
@@ -173,4 +177,42 @@ fn open(path: &Path, flags: OFlags) -> Result<File> {
     let owner = file.metadata().with_context(|| format!("cannot look at {}", path.display()))?.uid();
     ensure!(owner == getuid().as_raw(), "{} belongs to another user", path.display());
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files() -> (tempfile::TempDir, Files) {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::in_folder(folder.path().to_owned(), 7);
+        (folder, files)
+    }
+
+    #[test]
+    fn a_link_that_another_user_laid_is_not_followed() {
+        let (folder, files) = files();
+        let target = folder.path().join("precious");
+        fs::write(&target, "kept").unwrap();
+        for ending in ["pid", "log", "vms"] {
+            std::os::unix::fs::symlink(&target, files.path(ending)).unwrap();
+        }
+        assert!(files.take_over().is_err() && files.append("log").is_err() && files.read("vms").is_err());
+        files.write("vms", "new").unwrap();
+        assert_eq!(files.read("vms").unwrap().as_deref(), Some("new"));
+        assert_eq!(fs::read_to_string(target).unwrap(), "kept");
+    }
+
+    #[test]
+    fn only_who_was_named_takes_up_what_was_left() {
+        let (_folder, files) = files();
+        let mut lock = files.take_over().unwrap();
+        lock.write("1 starting 5").unwrap();
+        drop(lock);
+        assert!(files.take_up("1 starting 4").is_err());
+        let lock = files.take_up("1 starting 5").unwrap();
+        assert!(lock.is_current());
+        fs::remove_file(files.path("pid")).unwrap();
+        assert!(!lock.is_current());
+    }
 }

@@ -1,10 +1,11 @@
 //! The first round of all probes, which oned takes as the answer to "start monitoring".
 
+use super::at_work::is_at_work;
 use super::files::Files;
 use super::kind::Kind;
 use super::log::Log;
 use super::round;
-use super::status::{Memory, is_at_work};
+use super::status::Memory;
 use super::subject::Host;
 use crate::probe::{unix_time, vm_status};
 use crate::report::{self, Result};

@@ -51,3 +51,30 @@ impl Log {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_is_said_once_and_the_file_stays_small() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::in_folder(folder.path().to_owned(), 7);
+        let log = Log::new(files.clone());
+        for _ in 0..3 {
+            log.say("network", "away\nfor good");
+        }
+        log.well("network");
+        log.well("network");
+        let said = files.read("log").unwrap().unwrap();
+        assert_eq!(said.lines().count(), 2, "{said}");
+        assert!(said.contains(" network: away for good\n") && said.ends_with(" network: well again\n"));
+        let filler = "x".repeat(1000);
+        for number in 0..3000 {
+            log.say("network", &format!("{number} {filler}"));
+        }
+        let size = |ending: &str| fs::metadata(files.path(ending)).unwrap().len();
+        assert!(size("log") <= MAX_BYTES + 2000 && size("log.1") <= MAX_BYTES + 2000);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+}

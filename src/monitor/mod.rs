@@ -1,6 +1,7 @@
 //! OpenNebula's monitoring client, without Ruby: what runs on a host and keeps telling onemonitord how the
 //! host and its VMs are.
 
+mod at_work;
 mod cadence;
 mod cipher;
 pub mod client;

@@ -1,9 +1,10 @@
 //! STATE_VM: what OpenNebula must hear of, however long it is away.
 
+use super::at_work::is_at_work;
 use super::client::Client;
 use super::kind::Kind;
 use super::round;
-use super::status::{Memory, is_at_work};
+use super::status::Memory;
 use crate::probe::vm_status;
 use crate::report::Result;
 use std::sync::atomic::Ordering;

@@ -1,7 +1,6 @@
 //! What OpenNebula was told of each VM, so that it is told what has changed, and nothing else.
 
 use crate::probe::vm_status::{State, Status, line};
-use crate::report::Result;
 use crate::xe::Uuid;
 use std::collections::BTreeMap;
 use std::collections::HashSet;
@@ -32,25 +31,28 @@ impl Memory {
     /// it is for that action to say what becomes of it. A VM that shows as halted while its disks are still
     /// being written back must not be taken for powered off.
     pub fn observe(&mut self, host: &Uuid, seen: &[Status], at_work: impl Fn(&Uuid) -> bool) {
-        let here = |vm: &&Status| vm.resident_on.as_ref() == Some(host);
-        for vm in seen.iter().filter(here) {
+        let (here, not_here): (Vec<&Status>, Vec<&Status>) =
+            seen.iter().partition(|vm| vm.resident_on.as_ref() == Some(host));
+        for vm in &here {
             self.set(vm, vm.state());
         }
-        let on_host: HashSet<u32> = seen.iter().filter(here).map(|vm| vm.vm_id).collect();
-        let mut in_pool: HashSet<u32> = HashSet::new();
-        for vm in seen.iter().filter(|vm| !on_host.contains(&vm.vm_id)) {
-            in_pool.insert(vm.vm_id);
+        let on_host: HashSet<u32> = here.iter().map(|vm| vm.vm_id).collect();
+        let mut there = on_host.clone();
+        for vm in not_here.into_iter().filter(|vm| !on_host.contains(&vm.vm_id)) {
             if vm.resident_on.is_some() {
                 // Another host's to report.
                 self.known.remove(&vm.vm_id);
-            } else if let Some(known) = self.known.get(&vm.vm_id) {
+                continue;
+            }
+            let Some(known) = self.known.get(&vm.vm_id) else { continue };
+            // What a failed deployment may have left has the same number.
+            if known.deploy_id == vm.deploy_id {
                 let state = vm.state().filter(|state| *state == known.state || !at_work(&vm.deploy_id));
                 self.set(vm, state);
+                there.insert(vm.vm_id);
             }
         }
-        self.known.retain(|vm_id, known| {
-            on_host.contains(vm_id) || in_pool.contains(vm_id) || known.is_still_missed(&at_work)
-        });
+        self.known.retain(|vm_id, known| there.contains(vm_id) || known.is_still_missed(&at_work));
     }
 
     /// A VM on its way to another state keeps the one it had.
@@ -141,23 +143,6 @@ impl Known {
         self.state = State::Poweroff;
         !self.handled
     }
-}
-
-/// Whether a program runs that has the VM's DEPLOY_ID as an argument, as OpenNebula's actions do.
-pub fn is_at_work(deploy_id: &Uuid) -> bool {
-    command_lines().is_ok_and(|lines| {
-        let wanted = deploy_id.to_string();
-        lines.iter().any(|line| line.split(|byte| *byte == 0).any(|word| word == wanted.as_bytes()))
-    })
-}
-
-fn command_lines() -> Result<Vec<Vec<u8>>> {
-    let processes = std::fs::read_dir("/proc")?.filter_map(|entry| Some(entry.ok()?.path()));
-    let numbered = processes.filter(|path| {
-        let name = path.file_name().and_then(|name| name.to_str());
-        name.is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
-    });
-    Ok(numbered.filter_map(|path| std::fs::read(path.join("cmdline")).ok()).collect())
 }
 
 #[cfg(test)]
@@ -255,16 +240,18 @@ mod tests {
     }
 
     #[test]
-    fn a_process_with_the_deploy_id_is_found() {
-        let id = "0a0b0c0d-1111-4222-8333-123456789abc";
-        assert!(!is_at_work(&id.parse().unwrap()));
-        let mut child = std::process::Command::new("sh").args(["-c", "sleep 5; :", "x", id]).spawn().unwrap();
-        let found = (0..100).any(|_| {
-            std::thread::sleep(std::time::Duration::from_millis(10));
-            is_at_work(&id.parse().unwrap())
-        });
-        _ = child.kill();
-        _ = child.wait();
-        assert!(found);
+    fn a_leftover_of_the_same_number_is_not_the_vm() {
+        let mut memory = running();
+        let leftover = Status { deploy_id: uuid(9), ..vm(1, PowerState::Halted, None) };
+        let both = [vm(1, PowerState::Running, Some(100)), leftover.clone()];
+        assert_eq!(observe(&mut memory, &both), "");
+        assert_eq!(
+            observe(&mut memory, &[leftover.clone(), vm(1, PowerState::Halted, None)]),
+            said(1, "POWEROFF")
+        );
+        memory.told();
+        for _ in 0..3 {
+            assert_eq!(observe(&mut memory, std::slice::from_ref(&leftover)), "");
+        }
     }
 }
