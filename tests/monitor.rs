@@ -18,6 +18,9 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// XAPI does not listen: its toolstack restarts.
+const REFUSED: &str = "Error: Connection refused (calling connect )\n";
+
 #[track_caller]
 fn eventually(what: &str, is_so: impl Fn() -> bool) {
     let end = Instant::now() + PATIENCE;
@@ -227,7 +230,7 @@ fn it_is_on_its_own() {
 #[test]
 fn a_host_that_cannot_be_asked_is_one_line() {
     let site = Site::new(1);
-    site.write("records/fails", "");
+    site.write("records/fails", REFUSED);
     let line = site.start().failure();
     assert!(line.contains("Connection refused"), "{line}");
     let site = Site::new(1);
@@ -242,13 +245,29 @@ fn xapi_may_be_away_for_a_while() {
     let site = Site::new(monitord.port);
     site.vms(&[running(1)]);
     site.start().ok();
-    site.write("records/fails", "");
+    site.write("records/fails", REFUSED);
     eventually("it notices", || site.log().contains("STATE_VM: xe "));
     fs::remove_file(site.path("records/fails")).unwrap();
     let before = monitord.count();
     site.vms(&[halted(1)]);
     monitord.wait_for("STATE_VM", &state(1, "POWEROFF"), before);
     assert!(monitord.got().iter().all(|got| got.success), "{:?}", monitord.got());
+}
+
+#[test]
+fn a_host_that_keeps_failing_is_told_and_so_is_that_it_works_again() {
+    let monitord = Monitord::new();
+    let mut site = Site::new(monitord.port);
+    site.system_host = "1";
+    site.start().ok();
+    site.write("records/fails", "Error: The database is on fire\n");
+    let got = monitord.wait_for("SYSTEM_HOST", "database is on fire", 0);
+    assert!(!got.success && got.text.lines().count() == 1, "{got:?}");
+    let before = monitord.count();
+    fs::remove_file(site.path("records/fails")).unwrap();
+    assert!(monitord.wait_for("SYSTEM_HOST", "HYPERVISOR", before).success);
+    let others_failed = monitord.got().iter().any(|got| !got.success && got.kind != "SYSTEM_HOST");
+    assert!(!others_failed, "{:?}", monitord.got());
 }
 
 #[test]

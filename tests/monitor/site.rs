@@ -15,13 +15,15 @@ pub const OTHER_HOST: &str = "aaaaaaaa-0000-4000-8000-000000000002";
 /// Notes the call, and prints what stands for it.
 const XE: &str = r#"#!/bin/sh
 echo "$*" >> "$XE_RECORDS/calls"
-[ ! -e "$XE_RECORDS/fails" ] || { echo "Error: Connection refused (calling connect )" >&2; exit 1; }
+[ ! -e "$XE_RECORDS/fails" ] || { cat "$XE_RECORDS/fails" >&2; exit 1; }
 cat "$XE_RECORDS/$1"
 "#;
 
 pub struct Site {
     pub dir: tempfile::TempDir,
     pub port: u16,
+    /// Seconds between two SYSTEM_HOST.
+    pub system_host: &'static str,
 }
 
 /// A VM as the pool has it.
@@ -51,7 +53,7 @@ pub fn state(id: u32, word: &str) -> String {
 
 impl Site {
     pub fn new(port: u16) -> Site {
-        let site = Site { dir: tempfile::tempdir().unwrap(), port };
+        let site = Site { dir: tempfile::tempdir().unwrap(), port, system_host: "600" };
         for folder in ["bin", "records", "tmp", "datastores", "remotes/im/xcp.d", "remotes/im/xcp-probes.d"] {
             fs::create_dir_all(site.path(folder)).unwrap();
         }
@@ -123,7 +125,7 @@ impl Site {
             ("BEACON_HOST", "10", "1"),
             ("MONITOR_HOST", "10", "1"),
             ("MONITOR_VM", "10", "1"),
-            ("SYSTEM_HOST", "30", "600"),
+            ("SYSTEM_HOST", "30", self.system_host),
         ] {
             recorded = recorded.with(
                 &format!("<{kind}><![CDATA[{recorded_period}]]>"),
