@@ -3,12 +3,12 @@
 
 use super::cadence::{Cadence, Wake};
 use super::files::{Files, Lock};
+use super::host::Host;
 use super::kind::Kind;
 use super::log::Log;
 use super::round;
 use super::sender::Sender;
 use super::state_vm;
-use super::subject::Host;
 use crate::action::Caller;
 use crate::one::MonitorConfiguration;
 use crate::one::monitor_configuration::ProbesPeriod;
@@ -37,8 +37,6 @@ const GONE_LIMIT: Duration = Duration::from_secs(30);
 /// The host is asked again so soon after a failure, and said to have failed after so many.
 const SYSTEM_AGAIN: Duration = Duration::from_secs(10);
 const SYSTEM_FAILURES: u32 = 3;
-/// XAPI answers a list within a second or is in trouble.
-const XE_LIMIT: Duration = Duration::from_secs(60);
 
 /// The program that the control script leaves behind.
 #[derive(clap::Args, Debug)]
@@ -80,8 +78,7 @@ fn prepare(caller: &Caller, args: &Args, files: Files, log: Log) -> Result<(Arc<
     let text = files.read(CONFIGURATION)?.context("there is no configuration")?;
     let configuration = MonitorConfiguration::parse(&text)?;
     let sender = Sender::new(&configuration, env::var("SSH_CLIENT").ok().as_deref())?;
-    let mut host = Host::new(caller, &args.im_mad, &args.host, text, &configuration)?;
-    host.xe.limit = host.xe.limit.min(XE_LIMIT);
+    let host = Host::new(caller, &args.im_mad, &args.host, text, &configuration)?;
     lock.write(&format!("{} {}", std::process::id(), host.called_as.display()))?;
     let client = Client {
         host,

@@ -3,9 +3,9 @@
 use super::client::{self, CONFIGURATION};
 use super::files::{Files, Lock};
 use super::first_round;
+use super::host::Host;
 use super::log::Log;
 use super::sender::Sender;
-use super::subject::Host;
 use crate::action::Caller;
 use crate::one::MonitorConfiguration;
 use crate::probe::unix_time;
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 /// The name under which OpenNebula looks for it.
 pub const SCRIPT: &str = "monitord-client_control.sh";
 
-/// Start the monitoring client of a host (IM_MAD HOST_ID HOST), or stop it (stop IM_MAD [HOST_ID [HOST]]).
+/// Start the monitoring client of a host (IM_MAD HOST_ID HOST), or stop it (stop IM_MAD HOST_ID, stop IM_MAD).
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// As OpenNebula gives them

@@ -2,11 +2,11 @@
 
 use super::at_work::is_at_work;
 use super::files::Files;
+use super::host::Host;
 use super::kind::Kind;
 use super::log::Log;
 use super::round;
 use super::status::Memory;
-use super::subject::Host;
 use crate::probe::{unix_time, vm_status};
 use crate::report::{self, Result};
 use base64::Engine;

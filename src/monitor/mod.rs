@@ -8,6 +8,7 @@ pub mod client;
 pub mod control;
 mod files;
 mod first_round;
+mod host;
 mod kind;
 mod log;
 mod message;
@@ -15,5 +16,5 @@ mod round;
 mod sender;
 mod state_vm;
 mod status;
-mod subject;
+
 mod third_party;

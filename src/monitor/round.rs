@@ -1,9 +1,9 @@
 //! One round of a kind's probes.
 
 use super::files::Files;
+use super::host::Host;
 use super::kind::Kind;
 use super::log::Log;
-use super::subject::Host;
 use super::third_party;
 use crate::probe::unix_time;
 use crate::report::Result;

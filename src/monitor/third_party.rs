@@ -1,6 +1,6 @@
 //! The administrator's own probes: executables beside ours in `im/xcp-probes.d/KIND`.
 
-use super::subject::Host;
+use super::host::Host;
 use crate::links;
 use crate::parallel;
 use crate::process;

@@ -10,6 +10,10 @@ use crate::signal::Stop;
 use crate::xe::{Uuid, Xe};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// XAPI answers a list within a second or is in trouble, and OpenNebula waits 90 s for the first round.
+const XE_LIMIT: Duration = Duration::from_secs(60);
 
 /// A host, and all that its probes need.
 pub struct Host {
@@ -39,7 +43,8 @@ impl Host {
         read: &MonitorConfiguration,
     ) -> Result<Host> {
         let conf = caller.conf()?;
-        let xe = caller.xe(&conf, name)?;
+        let mut xe = caller.xe(&conf, name)?;
+        xe.limit = xe.limit.min(XE_LIMIT);
         Ok(Host {
             stop: xe.stop.clone(),
             xe,
