@@ -49,9 +49,7 @@ const MONITOR_CONTROL: &str = "im/xcp.d/monitord-client_control.sh";
 pub fn all() -> Vec<String> {
     let actions = ACTIONS.iter().chain(&NOT_YET).map(|name| format!("vmm/xcp/{name}"));
     let probes = PROBES.iter().map(|(folder, name)| format!("im/xcp-probes.d/{folder}/{name}"));
-    let mut links: Vec<String> = actions.chain(probes).chain([MONITOR_CONTROL.to_owned()]).collect();
-    links.sort();
-    links
+    actions.chain(probes).chain([MONITOR_CONTROL.to_owned()]).collect()
 }
 
 /// `…/vmm/xcp/deploy` → `deploy`; `…/tm/xcp/clone` → `tm clone`; `…/im/xcp-probes.d/host/system/xcp-system` →

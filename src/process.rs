@@ -39,11 +39,9 @@ impl std::error::Error for TimedOut {}
 /// Runs `command` without standard input and collects what it prints.
 pub fn output(command: &mut Command, limit: Duration) -> Result<Output> {
     command.stdin(Stdio::null());
-    run(command, limit, None, |_| Ok(()), read_all).map(|(status, (), stdout, stderr)| Output {
-        status,
-        stdout,
-        stderr,
-    })
+    let mut stdout = Ok(Vec::new());
+    let said = run(command, limit, None, Box::new(drop), Box::new(|pipe| stdout = read_all(pipe)))?;
+    Ok(Output { stdout: stdout?, ..said })
 }
 
 /// Runs `command` while `feed` writes its standard input. Ends early when `stop` becomes true.
@@ -54,9 +52,15 @@ pub fn feed<T: Send>(
     feed: impl FnOnce(ChildStdin) -> Result<T> + Send,
 ) -> Result<(Output, Result<T>)> {
     command.stdin(Stdio::piped());
-    let write = |stdin: Option<ChildStdin>| Ok(feed(stdin.context("no pipe to write to")?));
-    let (status, written, stdout, stderr) = run(command, limit, Some(stop), write, read_all)?;
-    Ok((Output { status, stdout, stderr }, written))
+    let mut stdout = Ok(Vec::new());
+    let mut written = Err(anyhow!("there is no pipe to write to"));
+    let write = |stdin: Option<ChildStdin>| {
+        if let Some(stdin) = stdin {
+            written = feed(stdin);
+        }
+    };
+    let said = run(command, limit, Some(stop), Box::new(write), Box::new(|pipe| stdout = read_all(pipe)))?;
+    Ok((Output { stdout: stdout?, ..said }, written))
 }
 
 /// Runs `command` while `read` takes in its standard output. Ends early when `stop` becomes true.
@@ -67,43 +71,42 @@ pub fn read<T: Send>(
     read: impl FnOnce(ChildStdout) -> Result<T> + Send,
 ) -> Result<(Output, Result<T>)> {
     command.stdin(Stdio::null());
-    let read = |stdout: ChildStdout| Ok(read(stdout));
-    let (status, (), taken, stderr) = run(command, limit, Some(stop), |_| Ok(()), read)?;
-    Ok((Output { status, stdout: Vec::new(), stderr }, taken))
+    let mut taken = Err(anyhow!("there is no pipe to read from"));
+    let said = run(command, limit, Some(stop), Box::new(drop), Box::new(|stdout| taken = read(stdout)))?;
+    Ok((said, taken))
 }
 
-fn run<I: Send, O: Send>(
+type Writer<'a> = Box<dyn FnOnce(Option<ChildStdin>) + Send + 'a>;
+type Reader<'a> = Box<dyn FnOnce(ChildStdout) + Send + 'a>;
+
+/// Starts `command` and waits for its end, while `write` and `read` have its pipes. Standard error is
+/// collected.
+fn run(
     command: &mut Command,
     limit: Duration,
     stop: Option<&AtomicBool>,
-    write: impl FnOnce(Option<ChildStdin>) -> Result<I> + Send,
-    read: impl FnOnce(ChildStdout) -> Result<O> + Send,
-) -> Result<(ExitStatus, I, O, Vec<u8>)> {
+    write: Writer<'_>,
+    read: Reader<'_>,
+) -> Result<Output> {
     let program = command.get_program().to_string_lossy().into_owned();
     command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|why| cannot_start(&program, &why))?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     thread::scope(|scope| {
         // Both pipes are drained while the program runs: it would block on a full one.
-        let written = scope.spawn(move || write(stdin));
-        let said = scope.spawn(move || read(stdout.context("no pipe to read from")?));
+        scope.spawn(move || write(stdin));
+        scope.spawn(move || stdout.map(read));
         let complaints = scope.spawn(move || read_all(stderr.context("no pipe to read from")?));
         let ended = wait(&mut child, limit, stop);
         // Whoever is left of the group holds our pipes open.
         _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
-        let status = match ended {
-            Ok(Some(status)) => Ok(status),
-            Ok(None) => Err(child
-                .wait()
-                .err()
-                .map_or_else(|| anyhow!(TimedOut { program: program.clone(), limit }), Into::into)),
-            Err(why) => child.wait().map_err(Into::into).and(Err(why)),
-        };
-        let (written, said, complaints) = (written.join(), said.join(), complaints.join());
-        let status = status?;
-        match (written, said, complaints) {
-            (Ok(written), Ok(said), Ok(complaints)) => Ok((status, written?, said?, complaints?)),
-            _ => bail!("cannot talk to {program}: one of its pipes broke"),
+        let reaped = child.wait();
+        let complaints = complaints.join();
+        let status = ended?.ok_or_else(|| anyhow!(TimedOut { program: program.clone(), limit }))?;
+        reaped.with_context(|| format!("cannot wait for {program}"))?;
+        match complaints {
+            Ok(stderr) => Ok(Output { status, stdout: Vec::new(), stderr: stderr? }),
+            Err(_) => bail!("cannot read what {program} complains of"),
         }
     })
 }

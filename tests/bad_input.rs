@@ -79,7 +79,7 @@ fn what_the_pool_or_the_host_does_not_have() {
     );
     let before = host.dump();
     let line = host.deploy_document("nowhere", &Recorded::load("deploy").stdin).failure();
-    assert!(line.contains("no host of the pool goes by the name \"nowhere\"; it has xcp-a ("), "{line}");
+    assert!(line.contains("no host of the pool goes by the name \"nowhere\"; it has "), "{line}");
     assert_eq!(host.dump(), before);
     let file = host.vm_folder(0, 1).join("disk.0");
     fs::remove_file(&file).unwrap();

@@ -32,7 +32,7 @@ fn executables(path: &Path, folder: &str) -> Vec<PathBuf> {
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.is_file() && access(path.as_path(), Access::EXEC_OK).is_ok() && !ours(path))
         .collect();
-    found.sort();
+    found.sort_unstable();
     found
 }
 

@@ -85,7 +85,7 @@ fn devices(vm: &Vm) -> Vec<Device> {
     let disks = vm.disks.iter().filter_map(|disk| Some((disk.order?, Device::Disk(disk.disk_id))));
     let nics = vm.nics.iter().filter_map(|nic| Some((nic.order?, Device::Nic)));
     let mut ordered: Vec<(u32, Device)> = disks.chain(nics).collect();
-    ordered.sort_by_key(|(order, _)| *order);
+    ordered.sort_unstable_by_key(|(order, _)| *order);
     ordered.into_iter().map(|(_, device)| device).collect()
 }
 

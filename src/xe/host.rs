@@ -47,11 +47,10 @@ pub fn named<'a>(hosts: &'a [Host], name: &str) -> Result<&'a Host> {
             several => bail!("{} hosts of the pool go by the name {name:?}", several.len()),
         }
     }
-    let mut there: Vec<String> = hosts
+    let there: Vec<String> = hosts
         .iter()
         .map(|host| format!("{} ({}, {})", host.name_label, host.hostname, host.address))
         .collect();
-    there.sort();
     bail!("no host of the pool goes by the name {name:?}; it has {}", there.join(", "))
 }
 
