@@ -37,3 +37,8 @@ pub fn failed_with(error: &anyhow::Error, codes: &[&str]) -> bool {
 pub fn outcome_unknown(error: &anyhow::Error) -> bool {
     error.downcast_ref::<TimedOut>().is_some() || xe_error(error).is_some_and(XeError::is_lost_connection)
 }
+
+/// Whether XAPI refused the step before it did anything, for something that passes.
+pub fn was_refused_in_passing(error: &anyhow::Error) -> bool {
+    xe_error(error).is_some_and(XeError::is_passing_refusal)
+}

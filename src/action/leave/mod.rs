@@ -9,10 +9,12 @@ use super::Caller;
 use crate::one::{Conf, Message};
 use crate::parallel;
 use crate::report::{self, Result};
+use crate::retry::Retry;
 use crate::translate::mark;
 use crate::xe::vbd::Vbd;
 use crate::xe::{Uuid, Xe, vm};
 use anyhow::{Context, bail};
+use std::time::Duration;
 
 /// The arguments of `shutdown` and `cancel`.
 #[derive(clap::Args, Debug)]
@@ -31,6 +33,9 @@ pub struct Leaving {
     #[arg(long)]
     discard: bool,
 }
+
+/// Right after a shutdown XAPI may still hold a VDI for a moment.
+const STILL_IN_USE: Retry = Retry { tries: 6, first_pause: Duration::from_millis(500) };
 
 /// How the VM is powered off.
 pub type PowerOff = fn(&Xe, &Conf, &vm::Vm) -> Result<()>;

@@ -1,9 +1,10 @@
 //! Removing a halted VM and the VDIs that go with it.
 
+use super::STILL_IN_USE;
 use crate::report::{self, Result};
 use crate::translate::mark;
 use crate::xe::vbd::Vbd;
-use crate::xe::{Uuid, Xe, vdi, vm, xe_error};
+use crate::xe::{Uuid, Xe, failed_with, vdi, vm, xe_error};
 use anyhow::{Context, bail};
 
 /// Removes the VM and its own VDIs; the VDIs of `xcp` datastores, and those that somebody else attached, stay.
@@ -19,11 +20,13 @@ pub fn run(xe: &Xe, uuid: &Uuid, vbds: &[Vbd]) -> Result<()> {
     one_by_one(xe, uuid, vbds).with_context(|| format!("cannot remove VM {uuid} from the pool"))
 }
 
+/// The VM goes last: while it is there, what is left of it can be found when the action is repeated.
 fn one_by_one(xe: &Xe, uuid: &Uuid, vbds: &[Vbd]) -> Result<()> {
-    done_or_gone(xe.run(&vm::destroy(uuid)))?;
     let mut left = Vec::new();
     for vdi in vbds.iter().filter(|vbd| mark::goes_with_vm(vbd)).filter_map(|vbd| vbd.vdi_uuid.as_ref()) {
-        if let Err(error) = done_or_gone(xe.run(&vdi::destroy(vdi))) {
+        let removed = STILL_IN_USE
+            .run(|| done_or_gone(xe.run(&vdi::destroy(vdi))), |error| failed_with(error, &["VDI_IN_USE"]));
+        if let Err(error) = removed {
             report::warn(format!("{error:#}"));
             left.push(vdi.to_string());
         }
@@ -31,7 +34,7 @@ fn one_by_one(xe: &Xe, uuid: &Uuid, vbds: &[Vbd]) -> Result<()> {
     if !left.is_empty() {
         bail!("VDIs {} are left", left.join(", "));
     }
-    Ok(())
+    done_or_gone(xe.run(&vm::destroy(uuid)))
 }
 
 fn done_or_gone(result: Result<String>) -> Result<()> {

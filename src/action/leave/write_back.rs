@@ -1,21 +1,17 @@
 //! The disks of file datastores go back into their files: what the guest wrote is in VDIs, and OpenNebula
 //! will look for it in `disk.N`.
 
+use super::STILL_IN_USE;
 use crate::image::{self, Format, Image};
 use crate::one::{Conf, Disk, Message};
 use crate::parallel;
 use crate::report::{self, Result};
-use crate::retry::Retry;
 use crate::translate::mark;
 use crate::xe::vbd::Vbd;
-use crate::xe::{Uuid, Xe, failed_with};
+use crate::xe::{Uuid, Xe, failed_with, was_refused_in_passing};
 use anyhow::{Context, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-
-/// Right after a shutdown XAPI may still hold the VDI for a moment.
-const STILL_IN_USE: Retry = Retry { tries: 6, first_pause: Duration::from_millis(500) };
 
 /// Writes every disk back whose data OpenNebula still wants. Each file is replaced only when its new content
 /// is whole.
@@ -61,7 +57,7 @@ fn write_back(xe: &Xe, disk: &Disk, vdi: &Uuid, file: &Path) -> Result<()> {
     };
     STILL_IN_USE.run(
         || xe.export_vhd(vdi, |mut stdout| image::vhd_to_file(&mut stdout, file, format, size_bytes)),
-        |error| failed_with(error, &["VDI_IN_USE"]),
+        |error| failed_with(error, &["VDI_IN_USE"]) || was_refused_in_passing(error),
     )?;
     report::info(format!("disk {} is written back to {}", disk.disk_id, file.display()));
     Ok(())
