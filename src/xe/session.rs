@@ -54,11 +54,14 @@ impl Xe {
     /// of this machine can see it (xapi newcli.ml:284).
     pub fn run_with_secret(&self, call: &Call, key: &str, secret: &str, limit: Duration) -> Result<String> {
         self.stop.check().with_context(|| format!("before {call}"))?;
-        let mut command = self.command(call)?;
         // xe drops every backslash there (newcli.ml:300).
         ensure!(!secret.contains(['\\', '\n']), "{key} holds a backslash, which xe cannot take in a secret");
-        command.env("XE_EXTRA_ARGS", format!("{key}={}", secret.replace(',', "\\,")));
-        self.answer_of(call, &mut command, limit)
+        let ask = || {
+            let mut command = self.command(call)?;
+            command.env("XE_EXTRA_ARGS", format!("{key}={}", secret.replace(',', "\\,")));
+            self.answer_of(call, &mut command, limit)
+        };
+        self.retry.run(ask, |error| may_ask_again(call, error))
     }
 
     fn run_stopped_or_not(&self, call: &Call, limit: Duration) -> Result<String> {

@@ -2,9 +2,11 @@
 
 use crate::one::Conf;
 use crate::report::Result;
+use crate::retry::Retry;
 use crate::xe::{Record, Uuid, Xe, call, failed_with, host::Host, sr, vbd::Vbd, vdi::Vdi};
 use anyhow::{Context, ensure};
 use std::fs;
+use std::time::Duration;
 
 /// XAPI's ways of saying that the destination does not see a disk's storage.
 const STORAGE_NOT_SEEN: [&str; 3] = ["VM_REQUIRES_SR", "HOST_CANNOT_SEE_SR", "SR_NOT_SHARABLE"];
@@ -14,7 +16,11 @@ pub fn is_needed(error: &anyhow::Error) -> bool {
     failed_with(error, &STORAGE_NOT_SEEN)
 }
 
-/// Migrates the VM and those of its disks that the destination does not see.
+/// XAPI lets a host take part in three such migrations at once (xapi_vm_migrate.ml:139): one may end soon.
+const TURN: Retry = Retry { tries: 6, first_pause: Duration::from_secs(2) };
+
+/// Migrates the VM and those of its disks that the destination does not see. The others are told to stay:
+/// `xe` would choose an SR for each disk that is not named (cli_operations.ml `vm_migrate`).
 pub fn run(xe: &Xe, conf: &Conf, vm: &Uuid, dest: &Host) -> Result<()> {
     let (user, password) = login(conf)?;
     let target = target_sr(xe, conf, dest)?;
@@ -33,11 +39,13 @@ pub fn run(xe: &Xe, conf: &Conf, vm: &Uuid, dest: &Host) -> Result<()> {
     for vbd in Vbd::of_vm(xe, vm)? {
         let Some(vdi) = vbd.vdi_uuid else { continue };
         let vdi = Vdi::find(xe, &vdi)?.with_context(|| format!("VDI {vdi} of the VM is gone"))?;
-        if !seen.contains(&vdi.sr_uuid) {
-            migrate = migrate.set(format!("vdi:{}", vdi.uuid), &target);
-        }
+        let sr = if seen.contains(&vdi.sr_uuid) { &vdi.sr_uuid } else { &target };
+        migrate = migrate.set(format!("vdi:{}", vdi.uuid), sr);
     }
-    xe.run_with_secret(&migrate, "remote-password", &password, xe.transfer_limit).map(drop)
+    TURN.run(
+        || xe.run_with_secret(&migrate, "remote-password", &password, xe.transfer_limit).map(drop),
+        |error| failed_with(error, &["TOO_MANY_STORAGE_MIGRATES"]),
+    )
 }
 
 /// The destination host logs in to the pool by itself: XAPI wants the password for that even inside one pool
