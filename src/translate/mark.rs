@@ -31,6 +31,11 @@ pub fn vm_name(vm_id: u32) -> String {
     format!("one-{vm_id}")
 }
 
+/// What the VM is called until it has its mark: a name that nobody gives a VM of his own.
+pub fn unmarked_vm_name(vm_id: u32) -> String {
+    format!("one-{vm_id}-being-made")
+}
+
 /// `one-7-disk-0`: the name-label of a VDI that was made for a VM's disk.
 pub fn vdi_name(vm_id: u32, disk_id: u32) -> String {
     format!("one-{vm_id}-disk-{disk_id}")

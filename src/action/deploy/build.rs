@@ -10,24 +10,32 @@ use crate::translate::{mark, vif};
 use crate::undo::Undo;
 use crate::xe::transfer::StreamFormat;
 use crate::xe::vbd::Vbd;
-use crate::xe::{Record, Uuid, Xe, call, failed_with, network, outcome_unknown, vbd, vdi, vm};
+use crate::xe::{
+    Record, Uuid, Xe, call, failed_with, network, outcome_unknown, vbd, vdi, vm, was_refused_in_passing,
+};
 use anyhow::Context;
 use std::path::Path;
 
-/// Makes the VM's record. It is marked by the next call, [`fill`]'s first.
+/// Makes the VM's record. It is marked and gets its name by the next call, [`fill`]'s first.
 pub fn install(xe: &Xe, undo: &Undo<'_>, vm: &Vm, plan: &Plan) -> Result<Uuid> {
     let name = mark::vm_name(vm.vm_id);
-    let made = xe.ask(&vm::install(&plan.template, &name));
+    let unmarked_name = mark::unmarked_vm_name(vm.vm_id);
+    let made = xe.ask(&vm::install(&plan.template, &unmarked_name));
     if made.is_err() {
-        find_unanswered_vm(xe, undo, &name);
+        find_unanswered_vm(xe, undo, &unmarked_name);
     }
     let uuid: Uuid = made.with_context(|| format!("cannot make VM {name}"))?;
-    undo.by(vm::destroy(&uuid));
-    xe.run(&vm::set(&uuid).set_all(mark::vm_marks(vm, &uuid)).set_all(plan.params.iter().cloned()))
+    // So far it has no disks but its template's, which go with it.
+    let undo_with_disks = Undo::new(xe);
+    undo_with_disks.by(vm::uninstall(&uuid));
+    let named = vm::set(&uuid).set_all(mark::vm_marks(vm, &uuid)).set("name-label", &name);
+    xe.run(&named.set_all(plan.params.iter().cloned()))
         .with_context(|| format!("cannot set up VM {name}"))?;
     if plan.template != DEFAULT_TEMPLATE {
         remove_template_disks(xe, &uuid)?;
     }
+    undo_with_disks.keep();
+    undo.by(vm::destroy(&uuid));
     Ok(uuid)
 }
 
@@ -101,9 +109,14 @@ fn add_disk(xe: &Xe, undo: &Undo<'_>, pool: &Pool, vm: &Vm, uuid: &Uuid, disk: &
 fn import(xe: &Xe, vdi: &Uuid, file: &Path, vdi_size_bytes: u64) -> Result<()> {
     let mut image = Image::open(file)?;
     if image.vhd_fits_pipe(vdi_size_bytes)? {
-        let sent = xe.import(vdi, StreamFormat::Vhd, |mut to| {
-            image.write_vhd(&mut to, vdi_size_bytes, LastFooter::AtVdiSize)
-        });
+        let sent = xe.retry.run(
+            || {
+                xe.import(vdi, StreamFormat::Vhd, |mut to| {
+                    image.write_vhd(&mut to, vdi_size_bytes, LastFooter::AtVdiSize)
+                })
+            },
+            was_refused_in_passing,
+        );
         match sent {
             Err(error) if failed_with(&error, &["VDI_IO_ERROR"]) => {
                 report::info(format!("VDI {vdi} took no VHD, the disk is sent as it is: {error:#}"));
@@ -111,7 +124,11 @@ fn import(xe: &Xe, vdi: &Uuid, file: &Path, vdi_size_bytes: u64) -> Result<()> {
             other => return other.map(drop),
         }
     }
-    xe.import(vdi, StreamFormat::Raw, |mut to| image.write_raw(&mut to, vdi_size_bytes)).map(drop)
+    let sent = xe.retry.run(
+        || xe.import(vdi, StreamFormat::Raw, |mut to| image.write_raw(&mut to, vdi_size_bytes)),
+        was_refused_in_passing,
+    );
+    sent.map(drop)
 }
 
 fn add_nic(
@@ -141,8 +158,8 @@ pub fn start(xe: &Xe, undo: &Undo<'_>, pool: &Pool, vm: &Vm, uuid: &Uuid) -> Res
     .with_context(|| format!("cannot start VM {} on {}", mark::vm_name(vm.vm_id), pool.host.name_label))
 }
 
-/// A VM whose `vm-install` failed to answer may be there all the same: halted, under its name, and
-/// without any mark.
+/// A VM whose `vm-install` failed to answer may be there all the same: halted, under the name that only
+/// VMs without a mark have.
 fn find_unanswered_vm(xe: &Xe, undo: &Undo<'_>, name: &str) {
     let read = |record: &Record<'_>| {
         let is_marked = record.map_value("other-config", mark::VM_ID).is_some();
@@ -150,7 +167,7 @@ fn find_unanswered_vm(xe: &Xe, undo: &Undo<'_>, name: &str) {
     };
     let filters = [("name-label", name), ("power-state", "halted")];
     match xe.list("vm", &["uuid", "other-config"], &filters, read) {
-        Ok(found) => found.into_iter().flatten().for_each(|uuid| undo.by(vm::destroy(&uuid))),
+        Ok(found) => found.into_iter().flatten().for_each(|uuid| undo.by(vm::uninstall(&uuid))),
         Err(error) => report::warn(format!("a VM {name} may be left in the pool: {error:#}")),
     }
 }
