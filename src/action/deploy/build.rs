@@ -87,7 +87,10 @@ fn add_disk(xe: &Xe, undo: &Undo<'_>, pool: &Pool, vm: &Vm, uuid: &Uuid, disk: &
     let create =
         |vdi: &Uuid| vbd::create(uuid, vdi, slot.device, slot.kind, disk.is_read_only, disk.is_bootable);
     let vbd: Uuid = match &disk.source {
-        Source::Vdi(vdi) => xe.ask(&create(vdi))?,
+        Source::Vdi { vdi, at_least_bytes } => {
+            grow(xe, vdi, *at_least_bytes)?;
+            xe.ask(&create(vdi))?
+        }
         Source::Image { file, vdi_size_bytes } => {
             let name = mark::vdi_name(vm.vm_id, slot.disk_id);
             let tags = mark::vdi_tags(uuid, vm.vm_id, slot.disk_id);
@@ -101,6 +104,19 @@ fn add_disk(xe: &Xe, undo: &Undo<'_>, pool: &Pool, vm: &Vm, uuid: &Uuid, disk: &
     };
     let marks = mark::vbd_marks(vm.vm_id, slot.disk_id, &disk.origin, &disk.stamp);
     xe.run(&vbd::set(&vbd).set_all(marks)).map(drop)
+}
+
+/// Makes a VDI larger that is too small. This is not taken back: no VDI can be made smaller.
+fn grow(xe: &Xe, vdi: &Uuid, at_least_bytes: u64) -> Result<()> {
+    if at_least_bytes == 0 {
+        return Ok(());
+    }
+    let now = vdi::Vdi::find(xe, vdi)?.with_context(|| format!("VDI {vdi} is gone"))?;
+    if now.virtual_size_bytes < at_least_bytes {
+        xe.run(&vdi::resize(vdi, at_least_bytes))?;
+        report::info(format!("VDI {vdi} has grown to {at_least_bytes} bytes, as its file has"));
+    }
+    Ok(())
 }
 
 /// As a VHD, of which only the blocks with data are stored. A disk so full that it does not fit one goes raw,

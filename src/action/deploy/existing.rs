@@ -100,19 +100,23 @@ pub fn restart(xe: &Xe, pool: &Pool, uuid: &Uuid) -> Result<String> {
 
 impl Halted {
     /// The VDI that holds this disk's data. The context disc is always made anew.
-    pub fn vdi_of(&self, disk: &PlannedDisk) -> Option<Uuid> {
-        let is_file = matches!(disk.source, Source::Image { .. });
+    ///
+    /// While the VM was off OpenNebula may have made the file larger, and nothing else that counts.
+    pub fn vdi_of(&self, disk: &PlannedDisk) -> Option<Source> {
+        let Source::Image { vdi_size_bytes, .. } = disk.source else { return None };
         let vbd = self.vbds.iter().find(|vbd| mark::disk_id(vbd) == Some(disk.slot.disk_id))?;
-        if !is_file || !mark::goes_with_vm(vbd) || disk.is_read_only {
+        if !mark::goes_with_vm(vbd) || disk.is_read_only {
             return None;
         }
-        if vbd.other_config(mark::FILE_STAMP) != Some(disk.stamp.as_str()) {
-            report::warn(format!(
-                "disk {} has been changed as a file since the VM last ran: what the guest wrote counts, not the file",
-                disk.slot.disk_id
-            ));
+        let vdi = vbd.vdi_uuid.clone()?;
+        if vbd.other_config(mark::FILE_STAMP) == Some(disk.stamp.as_str()) {
+            return Some(Source::Vdi { vdi, at_least_bytes: 0 });
         }
-        vbd.vdi_uuid.clone()
+        report::warn(format!(
+            "disk {} has been changed as a file since the VM last ran: what the guest wrote counts, not the file",
+            disk.slot.disk_id
+        ));
+        Some(Source::Vdi { vdi, at_least_bytes: vdi_size_bytes })
     }
 
     /// Removes the old VM, now that a new one runs with its disks.
@@ -121,7 +125,7 @@ impl Halted {
             .disks
             .iter()
             .filter_map(|disk| match &disk.source {
-                Source::Vdi(vdi) => Some(vdi),
+                Source::Vdi { vdi, .. } => Some(vdi),
                 Source::Image { .. } => None,
             })
             .collect();

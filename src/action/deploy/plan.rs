@@ -42,8 +42,8 @@ pub struct PlannedDisk {
 pub enum Source {
     /// An image file: a VDI of this size is made and filled from it.
     Image { file: PathBuf, vdi_size_bytes: u64 },
-    /// A VDI that is there already.
-    Vdi(Uuid),
+    /// A VDI that is there already, and must be at least as large.
+    Vdi { vdi: Uuid, at_least_bytes: u64 },
 }
 
 impl Plan {
@@ -76,8 +76,8 @@ impl Plan {
     /// is there.
     pub fn adopting(mut self, old: Option<&Halted>) -> Plan {
         for disk in &mut self.disks {
-            if let Some(vdi) = old.and_then(|old| old.vdi_of(disk)) {
-                disk.source = Source::Vdi(vdi);
+            if let Some(adopted) = old.and_then(|old| old.vdi_of(disk)) {
+                disk.source = adopted;
             }
         }
         self
@@ -119,7 +119,7 @@ fn image_source(file: &Path) -> Result<(Source, String)> {
 fn vdi_source(file: &Path) -> Result<Source> {
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let vdi = text.trim().parse().with_context(|| format!("{} should name a VDI", file.display()))?;
-    Ok(Source::Vdi(vdi))
+    Ok(Source::Vdi { vdi, at_least_bytes: 0 })
 }
 
 /// The user's name for the VM, in one line: `xe` takes a line break for the next argument.
