@@ -7,6 +7,7 @@ pub mod admin;
 pub mod cli;
 pub mod image;
 pub mod links;
+pub mod lock;
 pub mod monitor;
 pub mod one;
 pub mod parallel;

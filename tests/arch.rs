@@ -5,10 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each part, and the parts it may name. What is not listed may not be named.
-const MAY_NAME: [(&str, &[&str]); 17] = [
+const MAY_NAME: [(&str, &[&str]); 18] = [
     ("cli", &["action", "admin", "links", "monitor", "one", "probe", "report"]),
     ("links", &["report"]),
-    ("action", &["image", "one", "parallel", "report", "retry", "signal", "translate", "undo", "xe"]),
+    ("lock", &["report", "signal"]),
+    ("action", &["image", "lock", "one", "parallel", "report", "retry", "signal", "translate", "undo", "xe"]),
     ("monitor", &["action", "links", "one", "parallel", "probe", "process", "report", "signal", "xe"]),
     ("probe", &["action", "one", "parallel", "report", "translate", "xe"]),
     ("admin", &["report", "links"]),

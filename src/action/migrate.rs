@@ -27,6 +27,8 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let conf = caller.conf()?;
     let server = if args.src_host.is_empty() { &args.dest_host } else { &args.src_host };
     let xe = caller.xe(&conf, server)?;
+    let vm_id = args.rest.first().and_then(|word| word.parse().ok());
+    let _lock = Caller::lock(&xe, vm_id)?;
     let (vm, hosts) = parallel::both(|| vm::Vm::find(&xe, &args.deploy_id), || host::Host::all(&xe));
     let hosts = hosts?;
     let dest = host::named(&hosts, &args.dest_host).context("the destination")?;

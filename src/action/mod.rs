@@ -7,6 +7,7 @@ pub mod migrate;
 pub mod poll;
 pub mod shutdown;
 
+use crate::lock::VmLock;
 use crate::one::Conf;
 use crate::report::Result;
 use crate::retry::Retry;
@@ -61,5 +62,11 @@ impl Caller {
             retry: Retry { tries: 4, first_pause: Duration::from_millis(500) },
             stop: Stop::on_signals().context("cannot begin")?,
         })
+    }
+
+    /// Waits for the end of any other action on the VM, as long as moving its disks may take. By hand nobody
+    /// may have said which VM of OpenNebula's it is: then there is nothing to wait for.
+    fn lock(xe: &Xe, vm_id: Option<u32>) -> Result<Option<VmLock>> {
+        vm_id.map(|vm_id| VmLock::take(vm_id, xe.transfer_limit, &xe.stop)).transpose()
     }
 }

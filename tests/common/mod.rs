@@ -112,6 +112,8 @@ impl Host {
         let mut command = Command::new(program);
         let path = format!("{}:/usr/bin:/bin", self.path("bin").display());
         command.env_clear().env("PATH", path).env("XE_SIM", self.path("pool"));
+        // Where locks are: each test's VM 1 is another.
+        command.env("TMPDIR", self.dir.path());
         command.env("DATASTORE_LOCATION", self.path("datastores")).envs(self.settings.iter().cloned());
         command.current_dir(self.dir.path()).stdin(Stdio::null());
         command

@@ -37,6 +37,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let xe = caller.xe(&conf, &args.host)?;
     let document = Element::parse("the deployment file", &deployment(&args.deployment_file)?)?;
     let vm = Vm::read(&document)?;
+    let _lock = Caller::lock(&xe, Some(vm.vm_id))?;
     let plan = Plan::make(&vm, &conf, &args.deployment_file)?;
 
     let (pool, there) = parallel::both(

@@ -52,6 +52,7 @@ pub fn run(caller: &Caller, args: &Leaving, power_off: PowerOff) -> Result<Strin
     };
     let vm_id = message.as_ref().map(|message| message.vm.vm_id).or(args.vm_id);
     let xe = caller.xe(&conf, &args.host)?;
+    let _lock = Caller::lock(&xe, vm_id)?;
     let Some((vm, vbds)) = find(&xe, deploy_id.as_ref(), vm_id)? else {
         report::info(format!("the pool has no VM {}: nothing to do", args.deploy_id));
         return Ok(String::new());

@@ -1,0 +1,113 @@
+//! One action at a time on one VM: OpenNebula may call `cancel` while a `deploy` is still under way.
+//!
+//! The lock holds between the drivers of one machine and user. It goes with its process, however that ends.
+
+use crate::report::{self, Result};
+use crate::signal::Stop;
+use anyhow::bail;
+use rustix::fs::{FlockOperation, flock};
+use std::env;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How often a wait looks whether the VM is free.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The VM is ours until this is dropped.
+#[must_use]
+pub struct VmLock {
+    file: Option<File>,
+    path: PathBuf,
+}
+
+impl VmLock {
+    /// Waits until no other action works on OpenNebula's VM. An error after `limit`, or when told to stop.
+    ///
+    /// Where no lock can be made (`TMPDIR` full or not writable) the action goes on without, and says so.
+    pub fn take(vm_id: u32, limit: Duration, stop: &Stop) -> Result<VmLock> {
+        let user = rustix::process::getuid().as_raw();
+        let path = env::temp_dir().join(format!("one-xcp-{user}-vm-{vm_id}.lock"));
+        let end = Instant::now() + limit;
+        let mut waits = false;
+        loop {
+            stop.check()?;
+            match try_lock(&path) {
+                Ok(Some(file)) => return Ok(VmLock { file: Some(file), path }),
+                Ok(None) if Instant::now() >= end => {
+                    bail!("another action on VM {vm_id} has not ended within {} s", limit.as_secs())
+                }
+                Ok(None) => {}
+                Err(why) => {
+                    report::warn(format!("cannot lock VM {vm_id} with {}: {why}", path.display()));
+                    return Ok(VmLock { file: None, path });
+                }
+            }
+            if !waits {
+                report::info(format!("another action on VM {vm_id} is under way: waiting for its end"));
+                waits = true;
+            }
+            thread::sleep(LOOK);
+        }
+    }
+}
+
+impl Drop for VmLock {
+    fn drop(&mut self) {
+        // Only who holds the lock may remove its file; closing the file gives the lock back.
+        if self.file.is_some() {
+            _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// The locked file; none if another has it, or had it until now and has removed it.
+fn try_lock(path: &Path) -> io::Result<Option<File>> {
+    let no_link = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .custom_flags(no_link)
+        .open(path)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+        Err(why) => return Err(why.into()),
+    }
+    let ours = file.metadata()?;
+    match fs::symlink_metadata(path) {
+        Ok(now) if (now.dev(), now.ino()) == (ours.dev(), ours.ino()) => Ok(Some(file)),
+        _ => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::try_lock;
+
+    #[test]
+    fn one_has_it_and_who_comes_later_gets_it_afterwards() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let first = try_lock(&path).unwrap();
+        assert!(first.is_some());
+        assert!(try_lock(&path).unwrap().is_none());
+        std::fs::remove_file(&path).unwrap();
+        drop(first);
+        assert!(try_lock(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_link_in_its_place_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        std::os::unix::fs::symlink(dir.path().join("elsewhere"), &path).unwrap();
+        assert!(try_lock(&path).is_err());
+        assert!(!dir.path().join("elsewhere").exists());
+    }
+}
