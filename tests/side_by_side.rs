@@ -62,7 +62,9 @@ fn twenty_vms_come_and_go_at_once() {
     let host = Host::new();
     let before = host.dump();
     let vm_ids: Vec<u32> = VMS.collect();
-    vm_ids.iter().for_each(|vm_id| copy_files(&host, *vm_id));
+    for vm_id in VMS {
+        copy_files(&host, vm_id);
+    }
     let uuids: Vec<String> =
         at_once(&vm_ids, |vm_id| deploy(&host, *vm_id)).into_iter().map(Said::ok).collect();
     for (vm_id, uuid) in vm_ids.iter().zip(&uuids) {
