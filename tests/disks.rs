@@ -339,3 +339,21 @@ fn a_disk_that_was_detached_while_powered_off_stays_out_of_the_vm_and_in_the_poo
     host.on_vm("shutdown", TERMINATE, &again).ok();
     assert_eq!(host.xe(&["vdi-list", &format!("uuid={swap}"), "--minimal"]), swap);
 }
+
+#[test]
+fn another_image_under_the_same_disk_id_is_not_taken_for_the_old_one() {
+    let host = Host::new();
+    let uuid = host.deploy().ok();
+    let old = host.vdi_in(&uuid, "0");
+    host.write_vdi(&old, MIB, b"of the old image");
+    power_off_by_itself(&host, &uuid);
+    sparse_file(&disk(&host, 0), 5 * MIB, &[(MIB, b"of the new image")]);
+    let other = Recorded::load("deploy.2")
+        .with("<IMAGE_ID><![CDATA[0]]></IMAGE_ID>", "<IMAGE_ID><![CDATA[7]]></IMAGE_ID>");
+    let said = host.deploy_document("xcp-a", &other.stdin);
+    assert!(said.stderr.contains(&old) && said.stderr.contains("is kept"), "{said:?}");
+    let again = said.ok();
+    let vdi = host.vdi_in(&again, "0");
+    assert!(host.vdi_bytes(&vdi)[1 << 20..].starts_with(b"of the new image"));
+    assert!(host.vdi_bytes(&old)[1 << 20..].starts_with(b"of the old image"));
+}

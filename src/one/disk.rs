@@ -30,6 +30,8 @@ pub struct Disk {
     pub target: String,
     pub origin: Origin,
     pub medium: Medium,
+    /// The image it was made from; none for a volatile disk.
+    pub image_id: Option<u32>,
     pub is_swap: bool,
     pub is_read_only: bool,
     /// A persistent image: its data is wanted even when the VM is terminated (SAVE).
@@ -60,6 +62,7 @@ impl Disk {
             target: disk.text("TARGET").to_owned(),
             origin,
             medium,
+            image_id: disk.get("IMAGE_ID")?,
             is_swap: kind == "SWAP",
             is_read_only: disk.is_yes("READONLY") || medium == Medium::CdRom,
             is_persistent: disk.is_yes("SAVE") || disk.is_yes("PERSISTENT"),

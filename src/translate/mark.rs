@@ -17,6 +17,8 @@ pub const DS_ID: &str = "one_ds_id";
 pub const OS_UUID: &str = "one_os_uuid";
 /// OpenNebula's number of the disk; on VBDs, set only once the disk's bytes are all in its VDI.
 pub const DISK_ID: &str = "one_disk_id";
+/// OpenNebula's number of the image that the disk was made from, if any: DISK_IDs are given anew to other disks.
+pub const IMAGE_ID: &str = "one_image_id";
 /// `file` or `vdi`: who owns the VDI behind a VBD.
 pub const ORIGIN: &str = "one_origin";
 /// Size and time of change of the image file that a VDI was filled from.
@@ -61,8 +63,15 @@ pub fn vm_marks(vm: &one::Vm, uuid: &Uuid) -> Vec<(String, String)> {
 }
 
 /// The marks of a VBD whose VDI holds all of `disk_id`.
-pub fn vbd_marks(vm_id: u32, disk_id: u32, origin: &one::disk::Origin, stamp: &str) -> Vec<(String, String)> {
+pub fn vbd_marks(
+    vm_id: u32,
+    disk_id: u32,
+    image_id: Option<u32>,
+    origin: &one::disk::Origin,
+    stamp: &str,
+) -> Vec<(String, String)> {
     let mut marks = vec![(VM_ID, vm_id.to_string()), (DISK_ID, disk_id.to_string())];
+    marks.extend(image_id.map(|image_id| (IMAGE_ID, image_id.to_string())));
     match origin {
         one::disk::Origin::File => {
             marks.extend([
@@ -93,6 +102,11 @@ pub fn is_original(vm: &vm::Vm) -> bool {
 /// The disk whose bytes are all in this VBD's VDI.
 pub fn disk_id(vbd: &vbd::Vbd) -> Option<u32> {
     vbd.other_config(DISK_ID)?.parse().ok()
+}
+
+/// The image that this VBD's VDI was made from.
+pub fn image_id(vbd: &vbd::Vbd) -> Option<u32> {
+    vbd.other_config(IMAGE_ID)?.parse().ok()
 }
 
 /// Whether the VDI behind the VBD was made for the VM and goes with it.

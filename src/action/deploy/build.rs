@@ -102,7 +102,7 @@ fn add_disk(xe: &Xe, undo: &Undo<'_>, pool: &Pool, vm: &Vm, uuid: &Uuid, disk: &
             vbd?
         }
     };
-    let marks = mark::vbd_marks(vm.vm_id, slot.disk_id, &disk.origin, &disk.stamp);
+    let marks = mark::vbd_marks(vm.vm_id, slot.disk_id, disk.image_id, &disk.origin, &disk.stamp);
     xe.run(&vbd::set(&vbd).set_all(marks)).map(drop)
 }
 

@@ -104,7 +104,7 @@ impl Halted {
     /// While the VM was off OpenNebula may have made the file larger, and nothing else that counts.
     pub fn vdi_of(&self, disk: &PlannedDisk) -> Option<Source> {
         let Source::Image { vdi_size_bytes, .. } = disk.source else { return None };
-        let vbd = self.vbds.iter().find(|vbd| mark::disk_id(vbd) == Some(disk.slot.disk_id))?;
+        let vbd = self.vbds.iter().find(|vbd| is_of(vbd, disk))?;
         if !mark::goes_with_vm(vbd) || disk.is_read_only {
             return None;
         }
@@ -129,13 +129,13 @@ impl Halted {
                 Source::Image { .. } => None,
             })
             .collect();
-        let in_plan = |disk_id| plan.disks.iter().any(|disk| disk.slot.disk_id == disk_id);
+        let in_plan = |vbd: &Vbd| plan.disks.iter().any(|disk| is_of(vbd, disk));
         for vbd in self.vbds.iter().filter(|vbd| mark::goes_with_vm(vbd)) {
             let (Some(vdi), Some(disk_id)) = (&vbd.vdi_uuid, mark::disk_id(vbd)) else { continue };
             if used.contains(&vdi) {
                 continue;
             }
-            if in_plan(disk_id) {
+            if in_plan(vbd) {
                 tell(xe.run(&vdi::destroy(vdi)));
             } else {
                 report::warn(format!(
@@ -145,6 +145,11 @@ impl Halted {
         }
         tell(xe.run(&vm::destroy(&self.uuid)));
     }
+}
+
+/// Whether the VBD was made for this disk: the same DISK_ID may be another image's by now.
+fn is_of(vbd: &Vbd, disk: &PlannedDisk) -> bool {
+    mark::disk_id(vbd) == Some(disk.slot.disk_id) && mark::image_id(vbd) == disk.image_id
 }
 
 fn tell(result: Result<String>) {

@@ -30,6 +30,7 @@ pub struct Plan {
 #[derive(Clone, Debug)]
 pub struct PlannedDisk {
     pub slot: Slot,
+    pub image_id: Option<u32>,
     pub is_read_only: bool,
     pub is_bootable: bool,
     pub origin: Origin,
@@ -97,6 +98,7 @@ impl PlannedDisk {
         .with_context(|| format!("{place} (disk {})", slot.disk_id))?;
         Ok(PlannedDisk {
             slot,
+            image_id: disk.and_then(|disk| disk.image_id),
             is_read_only: disk.is_none_or(|disk| disk.is_read_only),
             is_bootable: boot::boot_disk_id(vm) == Some(slot.disk_id),
             origin,
