@@ -34,8 +34,11 @@ pub fn copy_disk(pool: &mut Pool, vdi: &str, how: How) -> Outcome<String> {
     row.set("snapshot-of", "");
     row.set("snapshot-time", EPOCH);
     row.set("managed", "true");
-    row.take_all("tags");
     row.set("physical-utilisation", row.get("virtual-size").to_owned());
+    // Only a full copy keeps the tags (xapi_vdi.ml `copy`).
+    if !matches!(how, How::Copy(_)) {
+        row.take_all("tags");
+    }
     match how {
         How::Clone => row.set("snapshot-time", pool.now()),
         How::Snapshot { .. } => {
