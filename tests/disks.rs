@@ -357,3 +357,22 @@ fn another_image_under_the_same_disk_id_is_not_taken_for_the_old_one() {
     assert!(host.vdi_bytes(&vdi)[1 << 20..].starts_with(b"of the new image"));
     assert!(host.vdi_bytes(&old)[1 << 20..].starts_with(b"of the old image"));
 }
+
+#[test]
+fn copies_that_somebody_made_of_a_disk_are_no_remains_of_ours() {
+    let host = Host::new();
+    let uuid = host.deploy().ok();
+    host.write_vdi(&host.vdi_in(&uuid, "0"), MIB, b"written by the guest");
+    power_off_by_itself(&host, &uuid);
+    let vdi = host.vdi_in(&uuid, "0");
+    let backup = host.xe(&["vdi-copy", &format!("uuid={vdi}"), &format!("sr-uuid={}", default_sr(&host))]);
+    let copy = host.xe(&["vm-copy", &format!("uuid={uuid}"), "new-name-label=backup of one-1"]);
+    let again = host.deploy_recorded("deploy.2").ok();
+    for vdi in [&host.vdi_in(&again, "0"), &host.vdi_in(&copy, "0"), &backup] {
+        assert!(host.vdi_bytes(vdi)[1 << 20..].starts_with(b"written by the guest"), "{vdi}");
+    }
+    host.on_vm("shutdown", TERMINATE, &again).ok();
+    for vdi in [&host.vdi_in(&copy, "0"), &backup] {
+        assert!(host.vdi_bytes(vdi)[1 << 20..].starts_with(b"written by the guest"), "{vdi}");
+    }
+}

@@ -53,6 +53,12 @@ pub fn vdi_tags(vm: &Uuid, vm_id: u32, disk_id: u32) -> Vec<String> {
     vec![vdi_tag(vm), vdi_name(vm_id, disk_id)]
 }
 
+/// The disk that a VDI with these tags was made for.
+pub fn disk_id_of_vdi(vm_id: u32, tags: &[String]) -> Option<u32> {
+    let start = format!("{}-disk-", vm_name(vm_id));
+    tags.iter().find_map(|tag| tag.strip_prefix(&start)?.parse().ok())
+}
+
 /// The marks of a VM, as `vm-param-set` takes them.
 pub fn vm_marks(vm: &one::Vm, uuid: &Uuid) -> Vec<(String, String)> {
     let mut marks = vec![(VM_ID, vm.vm_id.to_string()), (VM_UUID, uuid.to_string())];

@@ -3,7 +3,7 @@
 use super::{Call, Record, Uuid, Xe, call};
 use crate::report::Result;
 
-const FIELDS: [&str; 5] = ["uuid", "sr-uuid", "vbd-uuids", "virtual-size", "is-a-snapshot"];
+const FIELDS: [&str; 6] = ["uuid", "sr-uuid", "vbd-uuids", "virtual-size", "is-a-snapshot", "tags"];
 
 /// A VDI as the pool has it.
 #[derive(Clone, Debug)]
@@ -13,6 +13,7 @@ pub struct Vdi {
     pub vbds: usize,
     pub virtual_size_bytes: u64,
     pub is_a_snapshot: bool,
+    pub tags: Vec<String>,
 }
 
 impl Vdi {
@@ -23,6 +24,7 @@ impl Vdi {
             vbds: record.members("vbd-uuids").count(),
             virtual_size_bytes: record.get("virtual-size")?,
             is_a_snapshot: record.text("is-a-snapshot") == "true",
+            tags: record.members("tags").map(str::to_owned).collect(),
         })
     }
 

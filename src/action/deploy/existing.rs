@@ -49,10 +49,10 @@ pub fn find(xe: &Xe, pool: &Pool, there: Vec<vm::Vm>, vm: &one::Vm) -> Result<Fo
         }
         let vbds = Vbd::of_vm(xe, &old.uuid)?;
         let vdis = Vdi::with_tag(xe, &mark::vdi_tag(&old.uuid))?;
-        if is_complete(&vbds, &vdis) {
+        if is_complete(vm.vm_id, &vbds, &vdis) {
             complete.push((old, vbds));
         } else {
-            clear(xe, &old.uuid, &vdis).context("remains of an earlier deployment")?;
+            clear(xe, &old.uuid, &vbds, &vdis).context("remains of an earlier deployment")?;
         }
     }
     let Some((old, vbds)) = complete.pop() else { return Ok(Found::Nothing) };
@@ -71,21 +71,27 @@ pub fn find(xe: &Xe, pool: &Pool, there: Vec<vm::Vm>, vm: &one::Vm) -> Result<Fo
 }
 
 /// A disk's VBD gets its mark when the disk's bytes are all in its VDI, and the VM is started only then. So a
-/// VM with a VDI that no marked VBD holds never ran.
-fn is_complete(vbds: &[Vbd], vdis: &[Vdi]) -> bool {
-    let marked: Vec<&Uuid> = vbds
-        .iter()
-        .filter(|vbd| mark::disk_id(vbd).is_some())
-        .filter_map(|vbd| vbd.vdi_uuid.as_ref())
-        .collect();
-    !marked.is_empty() && vdis.iter().all(|vdi| vdi.is_a_snapshot || marked.contains(&&vdi.uuid))
+/// VM with a VDI for a disk of which it has no marked VBD never ran.
+///
+/// The disk's number decides and not the VDI: a copy that somebody made of a VDI has its tags.
+fn is_complete(vm_id: u32, vbds: &[Vbd], vdis: &[Vdi]) -> bool {
+    let marked: Vec<u32> = vbds.iter().filter_map(mark::disk_id).collect();
+    let has_its_disk = |vdi: &Vdi| {
+        let disk_id = mark::disk_id_of_vdi(vm_id, &vdi.tags);
+        vdi.is_a_snapshot || disk_id.is_some_and(|disk_id| marked.contains(&disk_id))
+    };
+    !marked.is_empty() && vdis.iter().all(has_its_disk)
 }
 
 /// Removes a VM that never ran, and the VDIs that were made for it and that nobody else uses. The VM goes
 /// last: while it is there, what is left of it can be found.
-fn clear(xe: &Xe, uuid: &Uuid, vdis: &[Vdi]) -> Result<()> {
+fn clear(xe: &Xe, uuid: &Uuid, vbds: &[Vbd], vdis: &[Vdi]) -> Result<()> {
     report::info(format!("clearing away what an earlier deployment left: VM {uuid}"));
-    for left in vdis.iter().filter(|vdi| vdi.vbds <= 1 && !vdi.is_a_snapshot) {
+    let only_ours = |vdi: &Vdi| {
+        let is_in_ours = vbds.iter().any(|vbd| vbd.vdi_uuid.as_ref() == Some(&vdi.uuid));
+        vdi.vbds == usize::from(is_in_ours)
+    };
+    for left in vdis.iter().filter(|vdi| only_ours(vdi) && !vdi.is_a_snapshot) {
         xe.run(&vdi::destroy(&left.uuid))?;
     }
     xe.run(&vm::destroy(uuid)).map(drop)
