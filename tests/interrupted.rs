@@ -54,7 +54,9 @@ fn sigterm_at_any_step_leaves_the_pool_as_it_was() {
             continue;
         }
         let line = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(line.contains("stopped by a signal"), "after {calls} calls: {line}");
+        // Before its first call it may not have begun to watch for signals, and just dies.
+        let died_at_once = calls == 0 && output.status.code().is_none();
+        assert!(died_at_once || line.contains("stopped by a signal"), "after {calls} calls: {line}");
         assert_eq!(host.dump(), before, "after {calls} calls");
     }
 }
