@@ -150,6 +150,30 @@ fn a_driver_that_was_killed_stands_in_nobodys_way() {
 }
 
 #[test]
+fn a_driver_that_is_killed_while_it_replaces_a_halted_vm_leaves_the_guests_writes_and_no_dead_end() {
+    for calls in [4, 8, 11, 14, 17, 19, 20, 21, 22] {
+        let host = Host::new();
+        let before = host.dump();
+        let uuid = host.deploy().ok();
+        host.write_vdi(&host.vdi_in(&uuid, "0"), 1 << 20, b"written by the guest");
+        host.xe(&["vm-shutdown", &format!("uuid={uuid}"), "force=true"]);
+        host.sim(&["delay", "any", "30"]);
+        let mut killed = begin_deploy(&host, calls);
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+        // Calls that were under way end by themselves, as on a real pool.
+        thread::sleep(Duration::from_millis(300));
+        host.sim(&["clear"]);
+        let again = host.deploy().ok();
+        assert_eq!(host.xe(&["vm-list", "name-label=one-1", "--minimal"]), again, "after {calls} calls");
+        let vdi = host.vdi_in(&again, "0");
+        assert!(host.vdi_bytes(&vdi)[1 << 20..].starts_with(b"written by the guest"), "after {calls} calls");
+        host.on_vm("shutdown", "shutdown.3", &again).ok();
+        unchanged(&host, &before);
+    }
+}
+
+#[test]
 fn waiting_for_another_action_has_an_end() {
     let host = Host::new();
     host.sim(&["delay", "vm-start", "5000"]);

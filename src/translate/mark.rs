@@ -11,6 +11,8 @@ use crate::xe::{Uuid, vbd, vm};
 pub const VM_ID: &str = "one_vm_id";
 /// The VM's own uuid.
 pub const VM_UUID: &str = "one_vm_uuid";
+/// The uuid of the halted VM whose disks this one has taken over.
+pub const REPLACES: &str = "one_replaces";
 /// The system datastore's number.
 pub const DS_ID: &str = "one_ds_id";
 /// The uuid that OpenNebula keeps for the VM's machine (OS/UUID).
@@ -60,8 +62,9 @@ pub fn disk_id_of_vdi(vm_id: u32, tags: &[String]) -> Option<u32> {
 }
 
 /// The marks of a VM, as `vm-param-set` takes them.
-pub fn vm_marks(vm: &one::Vm, uuid: &Uuid) -> Vec<(String, String)> {
+pub fn vm_marks(vm: &one::Vm, uuid: &Uuid, replaces: Option<&Uuid>) -> Vec<(String, String)> {
     let mut marks = vec![(VM_ID, vm.vm_id.to_string()), (VM_UUID, uuid.to_string())];
+    marks.extend(replaces.map(|replaces| (REPLACES, replaces.to_string())));
     marks.extend(vm.ds_id.map(|ds_id| (DS_ID, ds_id.to_string())));
     let os_uuid = vm.section("OS").text("UUID").parse::<Uuid>();
     marks.extend(os_uuid.ok().map(|os_uuid| (OS_UUID, os_uuid.to_string())));
@@ -103,6 +106,11 @@ fn in_other_config(marks: Vec<(&str, String)>) -> Vec<(String, String)> {
 /// Whether the VM is the one that was made for OpenNebula's VM, and not a copy of it.
 pub fn is_original(vm: &vm::Vm) -> bool {
     vm.other_config(VM_UUID) == Some(vm.uuid.to_string().as_str())
+}
+
+/// Whether `newer` was made to take the place of `older`.
+pub fn replaces(newer: &vm::Vm, older: &Uuid) -> bool {
+    newer.other_config(REPLACES) == Some(older.to_string().as_str())
 }
 
 /// The disk whose bytes are all in this VBD's VDI.

@@ -28,7 +28,8 @@ pub fn install(xe: &Xe, undo: &Undo<'_>, vm: &Vm, plan: &Plan) -> Result<Uuid> {
     // So far it has no disks but its template's, which go with it.
     let undo_with_disks = Undo::new(xe);
     undo_with_disks.by(vm::uninstall(&uuid));
-    let named = vm::set(&uuid).set_all(mark::vm_marks(vm, &uuid)).set("name-label", &name);
+    let named =
+        vm::set(&uuid).set_all(mark::vm_marks(vm, &uuid, plan.replaces.as_ref())).set("name-label", &name);
     xe.run(&named.set_all(plan.params.iter().cloned()))
         .with_context(|| format!("cannot set up VM {name}"))?;
     if plan.template != DEFAULT_TEMPLATE {

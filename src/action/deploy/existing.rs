@@ -11,63 +11,88 @@ use crate::xe::vdi::{self, Vdi};
 use crate::xe::{PowerState, Uuid, Xe, vm};
 use anyhow::{Context, bail};
 
-/// What there is.
+/// What there is. `older`: VMs that it has replaced, and that a driver was killed before it removed.
 pub enum Found {
     Nothing,
     /// It runs where it should.
-    Running(Uuid),
+    Running {
+        uuid: Uuid,
+        older: Vec<Halted>,
+    },
     /// It is halted, and all of its disks are complete.
-    Halted(Halted),
+    Halted {
+        newest: Halted,
+        older: Vec<Halted>,
+    },
     /// As Halted, and snapshots in the pool belong to it: the VM's record cannot be replaced.
     WithSnapshots(Uuid),
 }
 
 /// A halted VM with complete disks: the guest powered itself off, or its deployment was about to start it.
 pub struct Halted {
-    uuid: Uuid,
+    pub uuid: Uuid,
     vbds: Vec<Vbd>,
 }
 
 /// Sorts out what carries the VM's mark, and clears away what a killed driver left.
 pub fn find(xe: &Xe, pool: &Pool, there: Vec<vm::Vm>, vm: &one::Vm) -> Result<Found> {
-    let mut complete: Vec<(vm::Vm, Vec<Vbd>)> = Vec::new();
-    for old in there.into_iter().filter(mark::is_original) {
-        match old.power_state {
-            PowerState::Halted => {}
-            PowerState::Running if old.is_running_on(&pool.host.uuid) => return Ok(Found::Running(old.uuid)),
-            PowerState::Suspended => bail!(
-                "VM {} is suspended in the pool as {}, with its memory: restore it, or give it up with cancel",
-                vm.vm_id,
-                old.uuid
-            ),
-            state => bail!(
-                "VM {} is {state} in the pool as {}{}: it is not started twice",
-                vm.vm_id,
-                old.uuid,
-                old.resident_on.map(|host| format!(" on host {host}")).unwrap_or_default()
-            ),
-        }
-        let vbds = Vbd::of_vm(xe, &old.uuid)?;
+    let (running, halted): (Vec<vm::Vm>, Vec<vm::Vm>) = there
+        .into_iter()
+        .filter(mark::is_original)
+        .partition(|there| there.power_state != PowerState::Halted);
+    if let Some(running) = running.into_iter().next() {
+        check_runs_here(pool, vm, &running)?;
+        let replaced = halted.into_iter().filter(|old| mark::replaces(&running, &old.uuid));
+        let older = replaced.map(|old| Halted::look_up(xe, old.uuid)).collect::<Result<_>>()?;
+        return Ok(Found::Running { uuid: running.uuid, older });
+    }
+    let mut complete: Vec<(vm::Vm, Halted)> = Vec::new();
+    for old in halted {
+        let found = Halted::look_up(xe, old.uuid.clone())?;
         let vdis = Vdi::with_tag(xe, &mark::vdi_tag(&old.uuid))?;
-        if is_complete(vm.vm_id, &vbds, &vdis) {
-            complete.push((old, vbds));
+        if is_complete(vm.vm_id, &found.vbds, &vdis) {
+            complete.push((old, found));
         } else {
-            clear(xe, &old.uuid, &vbds, &vdis).context("remains of an earlier deployment")?;
+            clear(xe, &old.uuid, &found.vbds, &vdis).context("remains of an earlier deployment")?;
         }
     }
-    let Some((old, vbds)) = complete.pop() else { return Ok(Found::Nothing) };
-    if let Some((other, _)) = complete.pop() {
+    let all: Vec<vm::Vm> = complete.iter().map(|(old, _)| old.clone()).collect();
+    let is_replaced = |(old, _): &(vm::Vm, Halted)| all.iter().any(|other| mark::replaces(other, &old.uuid));
+    let (older, mut newest): (Vec<_>, Vec<_>) = complete.into_iter().partition(is_replaced);
+    let Some((record, found)) = newest.pop() else { return Ok(Found::Nothing) };
+    if let Some((other, _)) = newest.pop() {
         bail!(
             "VM {} is in the pool twice, as {} and {}: remove the one that is not wanted",
             vm.vm_id,
-            old.uuid,
+            record.uuid,
             other.uuid
         );
     }
-    if old.snapshots > 0 {
-        return Ok(Found::WithSnapshots(old.uuid));
+    if record.snapshots > 0 {
+        return Ok(Found::WithSnapshots(record.uuid));
     }
-    Ok(Found::Halted(Halted { uuid: old.uuid, vbds }))
+    Ok(Found::Halted { newest: found, older: older.into_iter().map(|(_, old)| old).collect() })
+}
+
+/// A VM that is not halted may only be running on the host it is to run on.
+fn check_runs_here(pool: &Pool, vm: &one::Vm, there: &vm::Vm) -> Result<()> {
+    if there.is_running_on(&pool.host.uuid) {
+        return Ok(());
+    }
+    if there.power_state == PowerState::Suspended {
+        bail!(
+            "VM {} is suspended in the pool as {}, with its memory: restore it, or give it up with cancel",
+            vm.vm_id,
+            there.uuid
+        );
+    }
+    bail!(
+        "VM {} is {} in the pool as {}{}: it is not started twice",
+        vm.vm_id,
+        there.power_state,
+        there.uuid,
+        there.resident_on.as_ref().map(|host| format!(" on host {host}")).unwrap_or_default()
+    )
 }
 
 /// A disk's VBD gets its mark when the disk's bytes are all in its VDI, and the VM is started only then. So a
@@ -125,20 +150,17 @@ impl Halted {
         Some(Source::Vdi { vdi, at_least_bytes: vdi_size_bytes })
     }
 
-    /// Removes the old VM, now that a new one runs with its disks.
-    pub fn replaced_by(&self, xe: &Xe, plan: &Plan) {
-        let used: Vec<&Uuid> = plan
-            .disks
-            .iter()
-            .filter_map(|disk| match &disk.source {
-                Source::Vdi { vdi, .. } => Some(vdi),
-                Source::Image { .. } => None,
-            })
-            .collect();
+    fn look_up(xe: &Xe, uuid: Uuid) -> Result<Halted> {
+        let vbds = Vbd::of_vm(xe, &uuid)?;
+        Ok(Halted { uuid, vbds })
+    }
+
+    /// Removes the old VM, now that a new one runs with its disks, which are among `used`.
+    pub fn replaced_by(&self, xe: &Xe, plan: &Plan, used: &[Uuid]) {
         let in_plan = |vbd: &Vbd| plan.disks.iter().any(|disk| is_of(vbd, disk));
         for vbd in self.vbds.iter().filter(|vbd| mark::goes_with_vm(vbd)) {
             let (Some(vdi), Some(disk_id)) = (&vbd.vdi_uuid, mark::disk_id(vbd)) else { continue };
-            if used.contains(&vdi) {
+            if used.contains(vdi) {
                 continue;
             }
             if in_plan(vbd) {

@@ -11,9 +11,10 @@ use crate::parallel;
 use crate::report::{self, Result};
 use crate::translate::{mark, unsupported};
 use crate::undo::Undo;
+use crate::xe::vbd::Vbd;
 use crate::xe::{Uuid, Xe, vm};
 use anyhow::Context;
-use existing::Found;
+use existing::{Found, Halted};
 use plan::Plan;
 use pool::Pool;
 use std::fs::{self, File};
@@ -45,24 +46,37 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
         || vm::Vm::with_other_config(&xe, mark::VM_ID, &vm.vm_id.to_string()),
     );
     let (pool, there) = (pool?, there?);
-    let old = match existing::find(&xe, &pool, there, &vm)? {
-        Found::Running(uuid) => {
+    let (old, older) = match existing::find(&xe, &pool, there, &vm)? {
+        Found::Running { uuid, older } => {
             report::info(format!("VM {} already runs on {} as {uuid}", vm.vm_id, pool.host.name_label));
+            remove_replaced(&xe, &plan, &uuid, &older)?;
             return Ok(uuid.to_string());
         }
         Found::WithSnapshots(uuid) => return existing::restart(&xe, &pool, &uuid),
-        Found::Halted(old) => Some(old),
-        Found::Nothing => None,
+        Found::Halted { newest, older } => (Some(newest), older),
+        Found::Nothing => (None, Vec::new()),
     };
     let plan = plan.adopting(old.as_ref());
     for warning in unsupported::warnings(&vm) {
         report::warn(warning);
     }
     let uuid = build_and_start(&xe, &pool, &vm, &plan)?;
-    if let Some(old) = old {
-        old.replaced_by(&xe, &plan);
+    for replaced in old.iter().chain(&older) {
+        replaced.replaced_by(&xe, &plan, &plan.vdis());
     }
     Ok(uuid.to_string())
+}
+
+/// Removes what the running VM has replaced, but for the disks that it has.
+fn remove_replaced(xe: &Xe, plan: &Plan, running: &Uuid, older: &[Halted]) -> Result<()> {
+    if older.is_empty() {
+        return Ok(());
+    }
+    let used: Vec<Uuid> = Vbd::of_vm(xe, running)?.into_iter().filter_map(|vbd| vbd.vdi_uuid).collect();
+    for replaced in older {
+        replaced.replaced_by(xe, plan, &used);
+    }
+    Ok(())
 }
 
 fn build_and_start(xe: &Xe, pool: &Pool, vm: &Vm, plan: &Plan) -> Result<Uuid> {

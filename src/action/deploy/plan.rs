@@ -24,6 +24,8 @@ pub struct Plan {
     pub params: Vec<(String, String)>,
     pub memory: MemoryLimits,
     pub disks: Vec<PlannedDisk>,
+    /// The halted VM whose disks are taken over.
+    pub replaces: Option<Uuid>,
 }
 
 /// A disk and where its bytes come from.
@@ -70,7 +72,7 @@ impl Plan {
         let own_template = vm.attribute("XCP_TEMPLATE");
         let template =
             if own_template.is_empty() { conf.text("TEMPLATE", DEFAULT_TEMPLATE) } else { own_template };
-        Ok(Plan { template: template.to_owned(), params, memory: memory::limits(vm), disks })
+        Ok(Plan { template: template.to_owned(), params, memory: memory::limits(vm), disks, replaces: None })
     }
 
     /// With the disks that a halted VM of before already has, instead of their files: what the guest wrote
@@ -81,7 +83,17 @@ impl Plan {
                 disk.source = adopted;
             }
         }
+        self.replaces = old.map(|old| old.uuid.clone());
         self
+    }
+
+    /// The VDIs that are there already.
+    pub fn vdis(&self) -> Vec<Uuid> {
+        let vdi_of = |disk: &PlannedDisk| match &disk.source {
+            Source::Vdi { vdi, .. } => Some(vdi.clone()),
+            Source::Image { .. } => None,
+        };
+        self.disks.iter().filter_map(vdi_of).collect()
     }
 }
 
