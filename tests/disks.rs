@@ -1,5 +1,5 @@
 //! What becomes of disks: formats and sizes in, out and back, and whose they are.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr)]
 
 mod common;
 
@@ -34,7 +34,7 @@ fn unchanged(host: &Host, before: &str) {
 }
 
 /// Runs an action of the recorded message, changed, on the VM.
-fn run(host: &Host, action: &str, recorded: Recorded, uuid: &str) -> common::Said {
+fn run(host: &Host, action: &str, recorded: &Recorded, uuid: &str) -> common::Said {
     host.run(action, &[uuid, "xcp-a", "1", "xcp-a"], &recorded.stdin)
 }
 
@@ -127,7 +127,7 @@ fn an_iso_image_is_a_read_only_cd_and_never_written_back() {
     let vdi = field("vdi-uuid");
     assert!(host.vdi_bytes(&vdi)[40_960..].starts_with(b"installer"));
     host.forget_calls();
-    run(&host, "shutdown", as_cd(POWEROFF), &uuid).ok();
+    run(&host, "shutdown", &as_cd(POWEROFF), &uuid).ok();
     assert!(!host.calls().iter().any(|call| call.line.contains(&vdi)), "{:#?}", host.calls());
     assert_eq!(fs::metadata(disk(&host, 0)).unwrap().mtime_nsec(), stamp);
     unchanged(&host, &before);
@@ -191,7 +191,7 @@ fn the_state_tells_which_disks_are_written_back() {
             let message = Recorded::load(POWEROFF)
                 .with("<LCM_STATE>18<", &format!("<LCM_STATE>{state}<"))
                 .with(old, new);
-            run(&host, "cancel", message, &uuid).ok();
+            run(&host, "cancel", &message, &uuid).ok();
             let file = fs::read(disk(&host, 0)).unwrap();
             let shown = format!("state {state}, {new}");
             assert_eq!(file[1 << 20..].starts_with(b"written by the guest"), is_written, "{shown}");
@@ -215,7 +215,7 @@ fn a_vdi_of_an_xcp_datastore_is_attached_and_stays_when_the_vm_goes() {
         fs::write(disk(&host, 0), &marker).unwrap();
         let uuid = host.deploy_document("xcp-a", &in_xcp("deploy").stdin).ok();
         assert_eq!(host.vdi_in(&uuid, "0"), vdi);
-        run(&host, action, in_xcp(message), &uuid).ok();
+        run(&host, action, &in_xcp(message), &uuid).ok();
         unchanged(&host, &before);
         assert_eq!(fs::read_to_string(disk(&host, 0)).unwrap(), marker, "{message}");
     }
@@ -235,7 +235,7 @@ fn a_vdi_of_an_xcp_datastore_survives_a_guest_that_powered_itself_off_and_a_fail
     power_off_by_itself(&host, &uuid);
     let again = host.deploy_document("xcp-a", &in_xcp("deploy.2").stdin).ok();
     assert_eq!(host.vdi_in(&again, "0"), vdi);
-    run(&host, "shutdown", in_xcp(TERMINATE), &again).ok();
+    run(&host, "shutdown", &in_xcp(TERMINATE), &again).ok();
     unchanged(&host, &before);
 }
 
