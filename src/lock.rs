@@ -22,6 +22,8 @@ const LOOK: Duration = Duration::from_millis(100);
 pub struct VmLock {
     file: Option<File>,
     path: PathBuf,
+    /// The file was there and nobody held it: the action before was killed, as it removes the file at its end.
+    follows_killed: bool,
 }
 
 impl VmLock {
@@ -35,15 +37,16 @@ impl VmLock {
         let mut waits = false;
         loop {
             stop.check()?;
+            let follows_killed = !waits && path.exists();
             match try_lock(&path) {
-                Ok(Some(file)) => return Ok(VmLock { file: Some(file), path }),
+                Ok(Some(file)) => return Ok(VmLock { file: Some(file), path, follows_killed }),
                 Ok(None) if Instant::now() >= end => {
                     bail!("another action on VM {vm_id} has not ended within {} s", limit.as_secs())
                 }
                 Ok(None) => {}
                 Err(why) => {
                     report::warn(format!("cannot lock VM {vm_id} with {}: {why}", path.display()));
-                    return Ok(VmLock { file: None, path });
+                    return Ok(VmLock { file: None, path, follows_killed: false });
                 }
             }
             if !waits {
@@ -52,6 +55,13 @@ impl VmLock {
             }
             thread::sleep(LOOK);
         }
+    }
+}
+
+impl VmLock {
+    /// Whether the action before on this machine did not get to its end.
+    pub fn follows_a_killed_action(&self) -> bool {
+        self.follows_killed
     }
 }
 

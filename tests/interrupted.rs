@@ -89,6 +89,21 @@ fn what_a_killed_driver_leaves_the_next_deployment_clears() {
 }
 
 #[test]
+fn a_vm_that_was_made_and_not_yet_marked_is_cleared_too() {
+    let host = Host::new();
+    host.sim(&["hang", "vm-param-set"]);
+    host.forget_calls();
+    let mut child = begin_deploy(&host);
+    wait_for_calls(&host, 5);
+    signal(&child, "-KILL");
+    child.wait().unwrap();
+    assert_ne!(host.xe(&["vm-list", "name-label=one-1-being-made", "--minimal"]), "");
+    let uuid = host.deploy().ok();
+    assert_eq!(host.xe(&["vm-list", "name-label=one-1-being-made", "--minimal"]), "");
+    assert_eq!(host.xe(&["vm-list", "name-label=one-1", "--minimal"]), uuid);
+}
+
+#[test]
 fn an_xe_that_hangs_is_killed_and_the_pool_is_as_it_was() {
     for verb in ["host-list", "vm-install", "vdi-create", "vdi-import", "vbd-create", "vm-memory-limits-set"]
     {

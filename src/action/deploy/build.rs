@@ -2,6 +2,7 @@
 
 use super::plan::{DEFAULT_TEMPLATE, Plan, PlannedDisk, Source};
 use super::pool::Pool;
+use super::unanswered;
 use crate::image::{Image, LastFooter};
 use crate::one::Vm;
 use crate::parallel;
@@ -11,7 +12,7 @@ use crate::undo::Undo;
 use crate::xe::transfer::StreamFormat;
 use crate::xe::vbd::Vbd;
 use crate::xe::{
-    Record, Uuid, Xe, call, failed_with, network, outcome_unknown, vbd, vdi, vm, was_refused_in_passing,
+    Uuid, Xe, call, failed_with, network, outcome_unknown, vbd, vdi, vm, was_refused_in_passing,
 };
 use anyhow::Context;
 use std::path::Path;
@@ -22,7 +23,7 @@ pub fn install(xe: &Xe, undo: &Undo<'_>, vm: &Vm, plan: &Plan) -> Result<Uuid> {
     let unmarked_name = mark::unmarked_vm_name(vm.vm_id);
     let made = xe.ask(&vm::install(&plan.template, &unmarked_name));
     if made.is_err() {
-        find_unanswered_vm(xe, undo, &unmarked_name);
+        unanswered::find_vm(xe, undo, &unmarked_name);
     }
     let uuid: Uuid = made.with_context(|| format!("cannot make VM {name}"))?;
     // So far it has no disks but its template's, which go with it.
@@ -173,27 +174,4 @@ pub fn start(xe: &Xe, undo: &Undo<'_>, pool: &Pool, vm: &Vm, uuid: &Uuid) -> Res
         other => other.map(drop),
     }
     .with_context(|| format!("cannot start VM {} on {}", mark::vm_name(vm.vm_id), pool.host.name_label))
-}
-
-/// A VM whose `vm-install` failed to answer may be there all the same: halted, under the name that only
-/// VMs without a mark have.
-fn find_unanswered_vm(xe: &Xe, undo: &Undo<'_>, name: &str) {
-    let read = |record: &Record<'_>| {
-        let is_marked = record.map_value("other-config", mark::VM_ID).is_some();
-        (!is_marked).then(|| record.get::<Uuid>("uuid")).transpose()
-    };
-    let filters = [("name-label", name), ("power-state", "halted")];
-    match xe.list("vm", &["uuid", "other-config"], &filters, read) {
-        Ok(found) => found.into_iter().flatten().for_each(|uuid| undo.by(vm::uninstall(&uuid))),
-        Err(error) => report::warn(format!("a VM {name} may be left in the pool: {error:#}")),
-    }
-}
-
-/// A VDI whose `vdi-create` failed to answer may be there all the same: its tag tells.
-pub fn find_unanswered_vdis(xe: &Xe, undo: &Undo<'_>, uuid: &Uuid) {
-    let tag = mark::vdi_tag(uuid);
-    match vdi::Vdi::with_tag(xe, &tag) {
-        Ok(found) => found.into_iter().for_each(|vdi| undo.by(vdi::destroy(&vdi.uuid))),
-        Err(error) => report::warn(format!("VDIs with the tag {tag} may be left in the pool: {error:#}")),
-    }
 }

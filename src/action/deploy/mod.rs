@@ -4,8 +4,10 @@ mod build;
 mod existing;
 mod plan;
 mod pool;
+mod unanswered;
 
 use super::Caller;
+use crate::lock::VmLock;
 use crate::one::{Conf, Element, Vm, input};
 use crate::parallel;
 use crate::report::{self, Result};
@@ -38,8 +40,11 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let xe = caller.xe(&conf, &args.host)?;
     let document = Element::parse("the deployment file", &deployment(&args.deployment_file)?)?;
     let vm = Vm::read(&document)?;
-    let _lock = Caller::lock(&xe, Some(vm.vm_id))?;
+    let lock = Caller::lock(&xe, Some(vm.vm_id))?;
     let plan = Plan::make(&vm, &conf, &args.deployment_file)?;
+    if lock.as_ref().is_some_and(VmLock::follows_a_killed_action) {
+        unanswered::clear_vm(&xe, vm.vm_id);
+    }
 
     let (pool, there) = parallel::both(
         || Pool::look_up(&xe, &conf, &vm, &args.host),
@@ -85,7 +90,7 @@ fn build_and_start(xe: &Xe, pool: &Pool, vm: &Vm, plan: &Plan) -> Result<Uuid> {
     let built =
         build::fill(xe, &undo, pool, vm, plan, &uuid).and_then(|()| build::start(xe, &undo, pool, vm, &uuid));
     if built.is_err() {
-        build::find_unanswered_vdis(xe, &undo, &uuid);
+        unanswered::find_vdis(xe, &undo, &uuid);
     }
     built?;
     undo.keep();
