@@ -120,6 +120,18 @@ fn after_the_guest_powered_itself_off_its_writes_are_kept() {
 }
 
 #[test]
+fn a_vm_that_ran_is_never_taken_for_the_remains_of_a_deployment() {
+    let host = Host::new();
+    let uuid = host.deploy().ok();
+    host.xe(&["vm-shutdown", &format!("uuid={uuid}"), "force=true"]);
+    host.write_vdi(&host.vdi_in(&uuid, "0"), 1 << 20, b"written by the guest");
+    let swap = host.xe(&["vbd-list", &format!("vm-uuid={uuid}"), "userdevice=1", "--minimal"]);
+    host.xe(&["vbd-destroy", &format!("uuid={swap}")]);
+    let again = host.deploy_recorded("deploy.2").ok();
+    assert!(host.vdi_bytes(&host.vdi_in(&again, "0"))[1 << 20..].starts_with(b"written by the guest"));
+}
+
+#[test]
 fn a_failed_redeployment_leaves_the_halted_vm_as_it_was() {
     let host = Host::new();
     let uuid = host.deploy().ok();

@@ -5,8 +5,11 @@ use crate::report::Result;
 use anyhow::Context;
 
 /// Fields of a VM that no tenant can write, and so safe to read from a list.
-const FIELDS: [&str; 6] =
-    ["uuid", "power-state", "snapshots", "resident-on", "other-config", "memory-actual"];
+const FIELDS: [&str; 7] =
+    ["uuid", "power-state", "snapshots", "resident-on", "other-config", "start-time", "memory-actual"];
+
+/// How XAPI shows a time that never was: the beginning of 1970.
+const NEVER: &str = "1970";
 
 /// A VM as the pool has it.
 #[derive(Clone, Debug)]
@@ -16,6 +19,8 @@ pub struct Vm {
     /// The host it runs on.
     pub resident_on: Option<Uuid>,
     pub snapshots: usize,
+    /// Whether it has ever run; its time of start stays when it halts (xapi_vm_lifecycle.ml:852 resets it not).
+    pub has_started: bool,
     /// 0 while it does not run.
     pub memory_actual_bytes: u64,
     other_config: String,
@@ -28,6 +33,8 @@ impl Vm {
             power_state: record.get("power-state")?,
             resident_on: record.optional("resident-on")?,
             snapshots: record.members("snapshots").count(),
+            has_started: !matches!(record.text("start-time"), "" | "<unknown time>")
+                && !record.text("start-time").starts_with(NEVER),
             memory_actual_bytes: record.text("memory-actual").parse().unwrap_or(0),
             other_config: record.text("other-config").to_owned(),
         })

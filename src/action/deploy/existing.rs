@@ -50,7 +50,7 @@ pub fn find(xe: &Xe, pool: &Pool, there: Vec<vm::Vm>, vm: &one::Vm) -> Result<Fo
     for old in halted {
         let found = Halted::look_up(xe, old.uuid.clone())?;
         let vdis = Vdi::with_tag(xe, &mark::vdi_tag(&old.uuid))?;
-        if is_complete(vm.vm_id, &found.vbds, &vdis) {
+        if old.has_started || is_complete(vm.vm_id, &found.vbds, &vdis) {
             complete.push((old, found));
         } else {
             clear(xe, &old.uuid, &found.vbds, &vdis).context("remains of an earlier deployment")?;
