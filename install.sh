@@ -421,10 +421,8 @@ VM_MAD = [
     LIVE_RESIZE          = "yes",
     SUPPORT_SHAREABLE    = "yes",
     COLD_NIC_ATTACH      = "yes",
-    IMPORTED_VMS_ACTIONS = "terminate, terminate-hard, hold, release, suspend,
-        resume, delete, reboot, reboot-hard, resched, unresched, disk-attach,
-        disk-detach, nic-attach, nic-detach, snapshot-create, snapshot-delete,
-        resize, updateconf, update"
+    IMPORTED_VMS_ACTIONS = "terminate, terminate-hard, hold, release, poweroff,
+        poweroff-hard, delete, resched, unresched"
 ]
 TEXT
 }
