@@ -57,20 +57,15 @@ pub struct Stage {
 impl Stage {
     fn set_up(folder: &Path) -> Result<Stage> {
         let program = std::env::current_exe().context("cannot find this program")?;
-        for below in [
-            "bin",
-            "remotes/vmm/xcp",
-            "remotes/im/xcp-probes.d/host/system",
-            "remotes/im/xcp-probes.d/host/monitor",
-            "remotes/im/xcp-probes.d/vm/status",
-            "datastores/0/1",
-        ] {
+        for below in ["bin", "datastores/0/1"] {
             fs::create_dir_all(folder.join(below))?;
         }
         symlink(&program, folder.join("bin/xe"))?;
         symlink(&program, folder.join("bin/one-xcp"))?;
         for link in crate::links::all() {
-            symlink(&program, folder.join("remotes").join(link))?;
+            let link = folder.join("remotes").join(link);
+            fs::create_dir_all(link.parent().unwrap_or(folder))?;
+            symlink(&program, link)?;
         }
         let is_coloured = report::is_read_by_a_person() && std::env::var_os("NO_COLOR").is_none();
         let stage = Stage { folder: folder.to_owned(), is_coloured, steps: 0 };
