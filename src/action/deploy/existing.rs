@@ -1,7 +1,7 @@
 //! What an earlier deployment of the same VM has left in the pool: a running VM, a halted one whose disks
 //! hold what the guest wrote last, or the remains of a driver that was killed.
 
-use super::plan::{Plan, PlannedDisk, Source};
+use super::halted::Halted;
 use super::pool::Pool;
 use crate::one;
 use crate::report::{self, Result};
@@ -26,12 +26,6 @@ pub enum Found {
     },
     /// As Halted, and snapshots in the pool belong to it: the VM's record cannot be replaced.
     WithSnapshots(Uuid),
-}
-
-/// A halted VM with complete disks: the guest powered itself off, or its deployment was about to start it.
-pub struct Halted {
-    pub uuid: Uuid,
-    vbds: Vec<Vbd>,
 }
 
 /// Sorts out what carries the VM's mark, and clears away what a killed driver left.
@@ -127,61 +121,4 @@ pub fn restart(xe: &Xe, pool: &Pool, uuid: &Uuid) -> Result<String> {
     report::warn(format!("VM {uuid} has snapshots: it is started as it was, without changes made since"));
     xe.run(&vm::start(uuid, &pool.host.uuid)).with_context(|| format!("cannot start VM {uuid}"))?;
     Ok(uuid.to_string())
-}
-
-impl Halted {
-    /// The VDI that holds this disk's data. The context disc is always made anew.
-    ///
-    /// While the VM was off OpenNebula may have made the file larger, and nothing else that counts.
-    pub fn vdi_of(&self, disk: &PlannedDisk) -> Option<Source> {
-        let Source::Image { vdi_size_bytes, .. } = disk.source else { return None };
-        let vbd = self.vbds.iter().find(|vbd| is_of(vbd, disk))?;
-        if !mark::goes_with_vm(vbd) || disk.is_read_only {
-            return None;
-        }
-        let vdi = vbd.vdi_uuid.clone()?;
-        if vbd.other_config(mark::FILE_STAMP) == Some(disk.stamp.as_str()) {
-            return Some(Source::Vdi { vdi, at_least_bytes: 0 });
-        }
-        report::warn(format!(
-            "disk {} has been changed as a file since the VM last ran: what the guest wrote counts, not the file",
-            disk.slot.disk_id
-        ));
-        Some(Source::Vdi { vdi, at_least_bytes: vdi_size_bytes })
-    }
-
-    fn look_up(xe: &Xe, uuid: Uuid) -> Result<Halted> {
-        let vbds = Vbd::of_vm(xe, &uuid)?;
-        Ok(Halted { uuid, vbds })
-    }
-
-    /// Removes the old VM, now that a new one runs with its disks, which are among `used`.
-    pub fn replaced_by(&self, xe: &Xe, plan: &Plan, used: &[Uuid]) {
-        let in_plan = |vbd: &Vbd| plan.disks.iter().any(|disk| is_of(vbd, disk));
-        for vbd in self.vbds.iter().filter(|vbd| mark::goes_with_vm(vbd)) {
-            let (Some(vdi), Some(disk_id)) = (&vbd.vdi_uuid, mark::disk_id(vbd)) else { continue };
-            if used.contains(vdi) {
-                continue;
-            }
-            if in_plan(vbd) {
-                tell(xe.run(&vdi::destroy(vdi)));
-            } else {
-                report::warn(format!(
-                    "VDI {vdi}, disk {disk_id} of the VM until it was detached, is kept in the pool"
-                ));
-            }
-        }
-        tell(xe.run(&vm::destroy(&self.uuid)));
-    }
-}
-
-/// Whether the VBD was made for this disk: the same DISK_ID may be another image's by now.
-fn is_of(vbd: &Vbd, disk: &PlannedDisk) -> bool {
-    mark::disk_id(vbd) == Some(disk.slot.disk_id) && mark::image_id(vbd) == disk.image_id
-}
-
-fn tell(result: Result<String>) {
-    if let Err(error) = result {
-        report::warn(format!("cannot clear away the VM of before: {error:#}"));
-    }
 }

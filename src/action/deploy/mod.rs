@@ -2,6 +2,7 @@
 
 mod build;
 mod existing;
+mod halted;
 mod plan;
 mod pool;
 mod unanswered;
@@ -16,7 +17,8 @@ use crate::undo::Undo;
 use crate::xe::vbd::Vbd;
 use crate::xe::{Uuid, Xe, vm};
 use anyhow::Context;
-use existing::{Found, Halted};
+use existing::Found;
+use halted::Halted;
 use plan::Plan;
 use pool::Pool;
 use std::fs::{self, File};

@@ -1,6 +1,6 @@
 //! Everything that can be checked and decided before the pool is touched.
 
-use super::existing::Halted;
+use super::halted::Halted;
 use crate::image::{BLOCK_BYTES, Image};
 use crate::one::disk::Origin;
 use crate::one::{Conf, Disk, Vm};
