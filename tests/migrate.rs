@@ -4,6 +4,7 @@
 mod common;
 
 use common::Host;
+use common::steps::{self, Wrong};
 use std::fs;
 
 fn host_of(host: &Host, vm: &str) -> String {
@@ -105,4 +106,26 @@ fn a_vm_that_is_gone_or_halted_is_an_error() {
     host.xe(&["vm-shutdown", &format!("uuid={uuid}"), "force=true"]);
     let line = host.on_vm("migrate", "migrate", &uuid).failure();
     assert!(line.contains("is halted: only a running VM"), "{line}");
+}
+
+#[test]
+fn whichever_call_goes_wrong_the_vm_is_on_one_host_and_the_pool_as_before_or_done() {
+    let host = Host::new();
+    let uuid = host.deploy().ok();
+    let args = [uuid.as_str(), "xcp-b", "xcp-a", "1", "xcp-a"];
+    steps::each_call(
+        &host,
+        &[Wrong::Refused, Wrong::AnswerLost, Wrong::Terminated],
+        &|host| host.action("migrate", &args, b""),
+        &|host, step| {
+            assert_eq!(host.vm_param(&uuid, "power-state"), "running", "{step:#?}");
+            if step.said.code == Some(0) {
+                assert_eq!(host_of(host, &uuid), "xcp-b", "{step:#?}");
+            } else if step.wrong == Wrong::Refused && step.nth <= 3 {
+                assert_eq!(host.dump(), step.before, "{step:#?}");
+            }
+            host.run("migrate", &args, b"").ok();
+            assert_eq!(host_of(host, &uuid), "xcp-b", "{step:#?}");
+        },
+    );
 }

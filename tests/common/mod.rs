@@ -2,11 +2,13 @@
 //! the real binary reaches through a program called `xe`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, dead_code)]
 
+pub mod steps;
+
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_one-xcp");
 
@@ -20,6 +22,14 @@ pub struct Said {
 }
 
 impl Said {
+    pub fn of(output: &Output) -> Said {
+        Said {
+            code: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
     /// It succeeded; gives back its answer.
     #[track_caller]
     pub fn ok(self) -> String {
@@ -73,8 +83,10 @@ impl Host {
         fs::create_dir_all(host.path("bin")).unwrap();
         fs::create_dir_all(host.path("remotes/vmm/xcp")).unwrap();
         symlink(PROGRAM, host.path("bin/xe")).unwrap();
-        for action in ["deploy", "shutdown", "cancel", "migrate", "poll", "save"] {
-            symlink(PROGRAM, host.path(&format!("remotes/vmm/xcp/{action}"))).unwrap();
+        for link in said(Command::new(PROGRAM).arg("links"), b"").ok().lines() {
+            let link = host.path("remotes").join(link);
+            fs::create_dir_all(link.parent().unwrap()).unwrap();
+            symlink(PROGRAM, link).unwrap();
         }
         host.sim(&[&["init"], options].concat());
         host.make_files(0, 1);
@@ -122,6 +134,13 @@ impl Host {
     /// Runs an action through its link.
     pub fn run(&self, action: &str, args: &[&str], stdin: &[u8]) -> Said {
         said(self.command(self.path(&format!("remotes/vmm/xcp/{action}"))).args(args), stdin)
+    }
+
+    /// The command that runs an action through its link, and its standard input.
+    pub fn action(&self, action: &str, args: &[&str], stdin: &[u8]) -> (Command, Vec<u8>) {
+        let mut command = self.command(self.path(&format!("remotes/vmm/xcp/{action}")));
+        command.args(args);
+        (command, stdin.to_vec())
     }
 
     /// Runs the program by its own name.
@@ -236,14 +255,13 @@ impl Recorded {
 pub fn said(command: &mut Command, stdin: &[u8]) -> Said {
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // Who refuses early does not read to the end.
+    feed(&mut child, stdin);
+    Said::of(&child.wait_with_output().unwrap())
+}
+
+/// Gives a program its standard input. Who refuses early does not read to the end.
+pub fn feed(child: &mut Child, stdin: &[u8]) {
     _ = child.stdin.take().unwrap().write_all(stdin);
-    let output = child.wait_with_output().unwrap();
-    Said {
-        code: output.status.code(),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
 }
 
 pub fn sparse_file(path: &Path, size: u64, pieces: &[(u64, &[u8])]) {

@@ -1,0 +1,164 @@
+//! One action again and again, each time with another of its `xe` calls going wrong.
+//!
+//! `prepare` and what is checked are the test's; the host is put back as it was prepared before every run, so
+//! uuids and paths are the same in all of them.
+
+use super::{Host, Said};
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How the call goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    /// It is refused and has done nothing.
+    Refused,
+    /// It has done its work, and an error is all that comes back.
+    AnswerLost,
+    /// The driver is told to stop after it.
+    Terminated,
+    /// The driver is killed after it.
+    Killed,
+}
+
+/// A run of the action of which one call went wrong. The fault is gone again when it is looked at.
+#[derive(Debug)]
+pub struct Step {
+    /// The call, counted from 1; for `Terminated` and `Killed`, after how many calls it was.
+    pub nth: usize,
+    pub wrong: Wrong,
+    /// What the action said; `code` is none if a signal ended it.
+    pub said: Said,
+    /// The pool before the action.
+    pub before: String,
+}
+
+/// A copy of everything in a host's folder.
+pub struct Kept(tempfile::TempDir);
+
+impl Host {
+    /// Keeps the pool and all files as they are now.
+    pub fn keep(&self) -> Kept {
+        let kept = tempfile::tempdir().unwrap();
+        copy_all(self.dir.path(), kept.path());
+        Kept(kept)
+    }
+
+    /// Puts the pool and all files back as they were kept.
+    pub fn put_back(&self, kept: &Kept) {
+        for entry in fs::read_dir(self.dir.path()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+        }
+        copy_all(kept.0.path(), self.dir.path());
+    }
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    let mut copy = Command::new("cp");
+    copy.args(["-a", "--sparse=always"]).arg(from.join(".")).arg(to);
+    assert!(copy.status().unwrap().success());
+}
+
+/// Runs the action once for each of its `xe` calls and each of these ways to go wrong, and lets `check` look at
+/// the host afterwards. `action` gives the command, ready but for its standard input.
+#[track_caller]
+pub fn each_call(
+    host: &Host,
+    ways: &[Wrong],
+    action: &dyn Fn(&Host) -> (Command, Vec<u8>),
+    check: &dyn Fn(&Host, &Step),
+) {
+    let kept = host.keep();
+    let before = host.dump();
+    host.forget_calls();
+    finish(start(&action(host))).ok();
+    let calls = host.calls().len();
+    assert!(calls > 0, "the action asked xe for nothing");
+    for &wrong in ways {
+        for nth in 1..=calls {
+            host.put_back(&kept);
+            let said = run_once(host, wrong, nth, action);
+            host.sim(&["clear"]);
+            check(host, &Step { nth, wrong, said, before: before.clone() });
+        }
+    }
+}
+
+/// The check that most actions need: one that failed has changed nothing, and done again it succeeds.
+#[track_caller]
+pub fn undone_or_done(host: &Host, step: &Step, again: &dyn Fn(&Host) -> Said) {
+    if step.said.code != Some(0) {
+        assert_eq!(host.dump(), step.before, "not as before: {step:#?}");
+    }
+    let said = again(host);
+    assert_eq!(said.code, Some(0), "done again it should succeed: {said:#?} after {step:#?}");
+}
+
+fn run_once(host: &Host, wrong: Wrong, nth: usize, action: &dyn Fn(&Host) -> (Command, Vec<u8>)) -> Said {
+    let number = nth.to_string();
+    let mut fault = vec!["fail", "any", "--nth", &number, "--code", "INTERNAL_ERROR"];
+    match wrong {
+        Wrong::Refused => {}
+        Wrong::AnswerLost => fault.push("--after"),
+        Wrong::Terminated | Wrong::Killed => fault = vec!["delay", "any", "20"],
+    }
+    host.sim(&fault);
+    host.forget_calls();
+    let mut child = start(&action(host));
+    if matches!(wrong, Wrong::Terminated | Wrong::Killed) {
+        wait_for_calls(host, &mut child, nth);
+        signal(&child, if wrong == Wrong::Killed { "-KILL" } else { "-TERM" });
+    }
+    let said = finish(child);
+    if wrong == Wrong::Killed {
+        wait_for_quiet(host);
+    }
+    said
+}
+
+fn start(action: &(Command, Vec<u8>)) -> Child {
+    let (command, stdin) = action;
+    // A command cannot be cloned, and each run needs its own.
+    let mut again = Command::new(command.get_program());
+    again.args(command.get_args()).env_clear().stdin(Stdio::piped());
+    again.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(dir) = command.get_current_dir() {
+        again.current_dir(dir);
+    }
+    let mut child = again.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    super::feed(&mut child, stdin);
+    child
+}
+
+fn finish(child: Child) -> Said {
+    Said::of(&child.wait_with_output().unwrap())
+}
+
+/// Waits until that many calls have ended, or the action has.
+fn wait_for_calls(host: &Host, child: &mut Child, count: usize) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while host.calls().len() < count && child.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < end, "only {} calls", host.calls().len());
+        std::thread::sleep(Duration::from_millis(3));
+    }
+}
+
+/// Waits for the calls that a killed driver had under way; on a real pool they end by themselves too.
+fn wait_for_quiet(host: &Host) {
+    let mut last = usize::MAX;
+    loop {
+        let now = host.calls().len();
+        if now == last {
+            return;
+        }
+        last = now;
+        std::thread::sleep(Duration::from_millis(150));
+    }
+}
+
+pub fn signal(child: &Child, name: &str) {
+    // The driver may have ended meanwhile.
+    _ = Command::new("kill").args([name, &child.id().to_string()]).stderr(Stdio::null()).status().unwrap();
+}
