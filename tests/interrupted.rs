@@ -3,9 +3,10 @@
 
 mod common;
 
+use common::steps::{self, Wrong, signal};
 use common::{Host, Recorded};
 use std::io::Write;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -30,62 +31,37 @@ fn wait_for_calls(host: &Host, count: usize) {
     }
 }
 
-fn signal(child: &Child, name: &str) {
-    let status = std::process::Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
-    assert!(status.success());
+/// The recorded deployment, for running it step by step.
+fn deploy(host: &Host) -> (Command, Vec<u8>) {
+    let file = host.vm_folder(0, 1).join("deployment.0");
+    host.action("deploy", &[file.to_str().unwrap(), "xcp-a", "1", "xcp-a"], &Recorded::load("deploy").stdin)
 }
 
 #[test]
-fn sigterm_at_any_step_leaves_the_pool_as_it_was() {
-    for calls in [0, 4, 6, 9, 12, 15, 18, 20] {
-        let host = Host::new();
-        let before = host.dump();
-        host.sim(&["delay", "any", "30"]);
-        host.forget_calls();
-        let child = begin_deploy(&host);
-        wait_for_calls(&host, calls);
-        signal(&child, "-TERM");
-        let output = child.wait_with_output().unwrap();
-        host.sim(&["clear"]);
-        if output.status.success() {
+fn sigterm_at_each_step_leaves_the_pool_as_it_was() {
+    steps::each_call(&Host::new(), &[Wrong::Terminated], &deploy, &|host, step| {
+        if step.said.code == Some(0) {
             // It came too late to stop anything: then the VM runs.
-            let uuid = String::from_utf8(output.stdout).unwrap();
-            assert_eq!(host.vm_param(uuid.trim(), "power-state"), "running");
-            continue;
+            assert_eq!(host.vm_param(step.said.stdout.trim(), "power-state"), "running");
+            return;
         }
-        let line = String::from_utf8_lossy(&output.stderr).into_owned();
-        // Before its first call it may not have begun to watch for signals, and just dies.
-        let died_at_once = calls == 0 && output.status.code().is_none();
-        assert!(died_at_once || line.contains("stopped by a signal"), "after {calls} calls: {line}");
-        assert_eq!(host.dump(), before, "after {calls} calls");
-    }
+        assert!(step.said.stderr.contains("stopped by a signal"), "{step:#?}");
+        assert_eq!(host.dump(), step.before, "{step:#?}");
+    });
 }
 
 #[test]
-fn what_a_killed_driver_leaves_the_next_deployment_clears() {
-    for calls in [5, 7, 9, 11, 13, 15, 17, 19, 20, 21] {
-        let host = Host::new();
-        host.sim(&["delay", "any", "30"]);
-        host.forget_calls();
-        let mut child = begin_deploy(&host);
-        wait_for_calls(&host, calls);
-        signal(&child, "-KILL");
-        child.wait().unwrap();
-        host.sim(&["clear"]);
-        // Calls that were under way end by themselves, as on a real pool.
-        thread::sleep(Duration::from_millis(300));
+fn what_a_driver_killed_at_any_step_leaves_the_next_deployment_clears() {
+    steps::each_call(&Host::new(), &[Wrong::Killed], &deploy, &|host, step| {
         let uuid = host.deploy().ok();
-        assert_eq!(host.xe(&["vm-list", "name-label=one-1", "--minimal"]), uuid, "after {calls} calls");
+        assert_eq!(host.xe(&["vm-list", "name-label=one-1", "--minimal"]), uuid, "{step:#?}");
         let names = host.xe(&["vdi-list", "params=name-label", "--minimal"]);
         for disk in 0..3 {
-            assert_eq!(
-                names.matches(&format!("one-1-disk-{disk}")).count(),
-                1,
-                "after {calls} calls: {names}"
-            );
+            assert_eq!(names.matches(&format!("one-1-disk-{disk}")).count(), 1, "{names} after {step:#?}");
         }
         host.on_vm("shutdown", "shutdown.3", &uuid).ok();
-    }
+        assert_eq!(host.dump(), step.before, "{step:#?}");
+    });
 }
 
 #[test]
