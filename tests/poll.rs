@@ -4,6 +4,8 @@
 mod common;
 
 use common::Host;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 #[test]
 fn the_one_line_form_takes_one_call() {
@@ -54,4 +56,25 @@ fn by_hand_there_are_a_table_and_json() {
         json.starts_with(&start) && json.ends_with(r#""memory_kib":524288,"cpu_percent":null}"#),
         "{json}"
     );
+}
+
+#[test]
+fn its_own_memory_stays_small() {
+    let host = Host::new();
+    let uuid = host.deploy().ok();
+    // The second call comes when the first's answer has been read; then its parent's memory is
+    // noted, without the program's own pages, of which an unoptimized build has more.
+    let script = host.path("xe");
+    let text = format!(
+        "#!/bin/sh\ngrep RssAnon /proc/$PPID/status >>memory\nexec {} \"$@\"\n",
+        host.path("bin/xe").display()
+    );
+    fs::write(&script, text).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let host = host.set("XE", "./xe");
+    host.run("poll", &[&uuid, "xcp-a", "--counters"], b"").ok();
+    let noted = fs::read_to_string(host.path("memory")).unwrap();
+    let kib: Vec<u64> =
+        noted.lines().map(|line| line.split_whitespace().nth(1).unwrap().parse().unwrap()).collect();
+    assert!(kib.len() == 2 && kib[1] < 2 << 10, "KiB at each call: {kib:?}");
 }
