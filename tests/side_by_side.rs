@@ -9,7 +9,7 @@ use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const VMS: std::ops::RangeInclusive<u32> = 10..=29;
+const VMS: std::ops::RangeInclusive<u32> = 10..=59;
 
 /// The recorded document or message, of another VM.
 fn of_vm(recorded: &str, vm_id: u32) -> Recorded {
@@ -58,7 +58,7 @@ fn unchanged(host: &Host, before: &str) {
 }
 
 #[test]
-fn twenty_vms_come_and_go_at_once() {
+fn fifty_vms_come_and_go_at_once() {
     let host = Host::new();
     let before = host.dump();
     let vm_ids: Vec<u32> = VMS.collect();
