@@ -24,15 +24,6 @@ fn disk(host: &Host, disk_id: u32) -> PathBuf {
     host.vm_folder(0, 1).join(format!("disk.{disk_id}"))
 }
 
-/// The pool is as it was; else the lines that differ are shown, and not the whole of it.
-#[track_caller]
-fn unchanged(host: &Host, before: &str) {
-    let after = host.dump();
-    let more: Vec<&str> = after.lines().filter(|line| !before.contains(line)).collect();
-    let less: Vec<&str> = before.lines().filter(|line| !after.contains(line)).collect();
-    assert!(after == before, "more: {more:#?}\nless: {less:#?}");
-}
-
 /// Runs an action of the recorded message, changed, on the VM.
 fn run(host: &Host, action: &str, recorded: &Recorded, uuid: &str) -> common::Said {
     host.run(action, &[uuid, "xcp-a", "1", "xcp-a"], &recorded.stdin)
@@ -104,7 +95,7 @@ fn qcow2_and_vhd_images_come_back_in_their_format_with_the_guests_writes() {
         let start = fs::read(&file).unwrap();
         assert!(start.starts_with(magic), "{format}: it is of another format now");
         assert!(content(&file, expected.len()) == expected, "{format}");
-        unchanged(&host, &before);
+        host.is_as(&before);
         // And it can be deployed again.
         let uuid = host.deploy_recorded("deploy.2").ok();
         assert!(host.vdi_bytes(&host.vdi_in(&uuid, "0"))[..expected.len()] == expected, "{format}");
@@ -130,7 +121,7 @@ fn an_iso_image_is_a_read_only_cd_and_never_written_back() {
     run(&host, "shutdown", &as_cd(POWEROFF), &uuid).ok();
     assert!(!host.calls().iter().any(|call| call.line.contains(&vdi)), "{:#?}", host.calls());
     assert_eq!(fs::metadata(disk(&host, 0)).unwrap().mtime_nsec(), stamp);
-    unchanged(&host, &before);
+    host.is_as(&before);
 }
 
 #[test]
@@ -197,7 +188,7 @@ fn the_state_tells_which_disks_are_written_back() {
             assert_eq!(file[1 << 20..].starts_with(b"written by the guest"), is_written, "{shown}");
             let swap = fs::read(disk(&host, 1)).unwrap();
             assert!(!swap[1 << 20..].starts_with(b"swapped out"), "{shown}");
-            unchanged(&host, &before);
+            host.is_as(&before);
         }
     }
 }
@@ -216,7 +207,7 @@ fn a_vdi_of_an_xcp_datastore_is_attached_and_stays_when_the_vm_goes() {
         let uuid = host.deploy_document("xcp-a", &in_xcp("deploy").stdin).ok();
         assert_eq!(host.vdi_in(&uuid, "0"), vdi);
         run(&host, action, &in_xcp(message), &uuid).ok();
-        unchanged(&host, &before);
+        host.is_as(&before);
         assert_eq!(fs::read_to_string(disk(&host, 0)).unwrap(), marker, "{message}");
     }
 }
@@ -230,13 +221,13 @@ fn a_vdi_of_an_xcp_datastore_survives_a_guest_that_powered_itself_off_and_a_fail
     fs::write(disk(&host, 0), &vdi).unwrap();
     host.sim(&["fail", "vm-start", "--code", "INTERNAL_ERROR"]);
     host.deploy_document("xcp-a", &in_xcp("deploy").stdin).failure();
-    unchanged(&host, &before);
+    host.is_as(&before);
     let uuid = host.deploy_document("xcp-a", &in_xcp("deploy").stdin).ok();
     power_off_by_itself(&host, &uuid);
     let again = host.deploy_document("xcp-a", &in_xcp("deploy.2").stdin).ok();
     assert_eq!(host.vdi_in(&again, "0"), vdi);
     run(&host, "shutdown", &in_xcp(TERMINATE), &again).ok();
-    unchanged(&host, &before);
+    host.is_as(&before);
 }
 
 #[test]
@@ -250,7 +241,7 @@ fn a_raw_image_that_holds_a_uuid_is_an_image_and_not_somebodys_vdi() {
     assert_ne!(vdi, secret);
     assert!(host.vdi_bytes(&vdi).starts_with(secret.as_bytes()));
     host.on_vm("shutdown", TERMINATE, &uuid).ok();
-    unchanged(&host, &before);
+    host.is_as(&before);
 }
 
 #[test]
@@ -270,7 +261,7 @@ fn a_marker_that_names_no_vdi_is_told_of_and_the_pool_is_left_as_it_was() {
         fs::write(disk(&host, 0), marker).unwrap();
         let line = host.deploy_document("xcp-a", &in_xcp.stdin).failure();
         assert!(line.contains(words) && line.contains("disk 0"), "{line}");
-        unchanged(&host, &before);
+        host.is_as(&before);
     }
     let host = Host::new();
     fs::remove_file(disk(&host, 0)).unwrap();
@@ -300,7 +291,7 @@ fn a_disk_that_was_grown_while_powered_off_is_as_large_and_holds_the_guests_writ
     assert_eq!(file.len() as u64, 64 * MIB);
     assert!(file[1 << 20..].starts_with(b"written by the guest"));
     assert!(file[60 << 20..].starts_with(b"in the new room"));
-    unchanged(&host, &before);
+    host.is_as(&before);
 }
 
 #[test]
@@ -313,7 +304,7 @@ fn a_disk_that_cannot_grow_fails_the_deployment_and_the_halted_vm_stays() {
     host.sim(&["fail", "vdi-resize", "--code", "SR_BACKEND_FAILURE_44", "--params", ",no room,"]);
     let line = host.deploy_recorded("deploy.2").failure();
     assert!(line.contains("disk 0") && line.contains("SR_BACKEND_FAILURE_44"), "{line}");
-    unchanged(&host, &before);
+    host.is_as(&before);
 }
 
 #[test]

@@ -7,17 +7,12 @@ use common::Host;
 use common::steps::{self, Wrong};
 use std::fs;
 
-fn host_of(host: &Host, vm: &str) -> String {
-    let resident_on = host.vm_param(vm, "resident-on");
-    host.xe(&["host-list", &format!("uuid={resident_on}"), "params=name-label", "--minimal"])
-}
-
 #[test]
 fn a_running_vm_moves_to_the_other_host_and_stays_the_same_vm() {
     let host = Host::new();
     let uuid = host.deploy().ok();
     host.on_vm("migrate", "migrate", &uuid).ok();
-    assert_eq!(host_of(&host, &uuid), "xcp-b");
+    assert_eq!(host.host_of(&uuid), "xcp-b");
     assert_eq!(host.vm_param(&uuid, "power-state"), "running");
     host.on_vm("shutdown", "shutdown.3", &uuid).ok();
 }
@@ -60,7 +55,7 @@ fn a_disabled_host_really_refuses() {
     host.xe(&["host-disable", "name-label=xcp-b"]);
     let line = host.on_vm("migrate", "migrate", &uuid).failure();
     assert!(line.contains("the destination is disabled") && line.contains("HOST_DISABLED"), "{line}");
-    assert_eq!(host_of(&host, &uuid), "xcp-a");
+    assert_eq!(host.host_of(&uuid), "xcp-a");
 }
 
 #[test]
@@ -70,7 +65,7 @@ fn the_answer_is_success_when_only_it_was_lost() {
     host.sim(&["hang", "vm-migrate", "--after"]);
     let host = host.set("XE_TRANSFER_TIMEOUT", "1");
     host.on_vm("migrate", "migrate", &uuid).ok();
-    assert_eq!(host_of(&host, &uuid), "xcp-b");
+    assert_eq!(host.host_of(&uuid), "xcp-b");
 }
 
 #[test]
@@ -92,7 +87,7 @@ fn disks_on_local_storage_move_with_the_vm() {
     let host = host.set("XE_PASSWORD_FILE", file.to_str().unwrap());
     host.forget_calls();
     host.on_vm("migrate", "migrate", &uuid).ok();
-    assert_eq!(host_of(&host, &uuid), "xcp-b");
+    assert_eq!(host.host_of(&uuid), "xcp-b");
     let log = host.sim(&["log"]);
     assert!(!log.contains("secret"), "{log}");
 }
@@ -120,12 +115,12 @@ fn whichever_call_goes_wrong_the_vm_is_on_one_host_and_the_pool_as_before_or_don
         &|host, step| {
             assert_eq!(host.vm_param(&uuid, "power-state"), "running", "{step:#?}");
             if step.said.code == Some(0) {
-                assert_eq!(host_of(host, &uuid), "xcp-b", "{step:#?}");
+                assert_eq!(host.host_of(&uuid), "xcp-b", "{step:#?}");
             } else if step.wrong == Wrong::Refused && step.nth <= 3 {
                 assert_eq!(host.dump(), step.before, "{step:#?}");
             }
             host.run("migrate", &args, b"").ok();
-            assert_eq!(host_of(host, &uuid), "xcp-b", "{step:#?}");
+            assert_eq!(host.host_of(&uuid), "xcp-b", "{step:#?}");
         },
     );
 }

@@ -48,15 +48,6 @@ fn at_once<T: Sync, R: Send>(items: &[T], action: impl Fn(&T) -> R + Sync) -> Ve
     })
 }
 
-/// The pool is as it was; else the lines that differ are shown, and not the whole of it.
-#[track_caller]
-fn unchanged(host: &Host, before: &str) {
-    let after = host.dump();
-    let more: Vec<&str> = after.lines().filter(|line| !before.contains(line)).collect();
-    let less: Vec<&str> = before.lines().filter(|line| !after.contains(line)).collect();
-    assert!(after == before, "more: {more:#?}\nless: {less:#?}");
-}
-
 #[test]
 fn fifty_vms_come_and_go_at_once() {
     let host = Host::new();
@@ -84,7 +75,7 @@ fn fifty_vms_come_and_go_at_once() {
     for left in at_once(&pairs, |(vm_id, uuid)| leave(&host, "shutdown", "shutdown.3", uuid, *vm_id)) {
         left.ok();
     }
-    unchanged(&host, &before);
+    host.is_as(&before);
 }
 
 #[test]
@@ -97,7 +88,7 @@ fn the_same_vm_deployed_twice_at_the_same_moment_runs_once() {
         assert_eq!(uuids[0], uuids[1]);
         assert_eq!(host.xe(&["vm-list", "name-label=one-1", "--minimal"]), uuids[0]);
         host.on_vm("shutdown", "shutdown.3", &uuids[0]).ok();
-        unchanged(&host, &before);
+        host.is_as(&before);
     }
 }
 
@@ -132,7 +123,7 @@ fn a_vm_that_is_given_up_while_it_is_being_deployed_is_gone_at_the_end() {
             "{said:?}"
         );
         said.ok();
-        unchanged(&host, &before);
+        host.is_as(&before);
     }
 }
 
@@ -169,7 +160,7 @@ fn a_driver_that_is_killed_while_it_replaces_a_halted_vm_leaves_the_guests_write
         let vdi = host.vdi_in(&again, "0");
         assert!(host.vdi_bytes(&vdi)[1 << 20..].starts_with(b"written by the guest"), "after {calls} calls");
         host.on_vm("shutdown", "shutdown.3", &again).ok();
-        unchanged(&host, &before);
+        host.is_as(&before);
     }
 }
 

@@ -37,20 +37,6 @@ fn local_sr(host: &Host, name: &str) -> String {
     all.split(',').find(seen).unwrap().to_owned()
 }
 
-fn host_of(host: &Host, vm: &str) -> String {
-    let resident_on = host.vm_param(vm, "resident-on");
-    host.xe(&["host-list", &format!("uuid={resident_on}"), "params=name-label", "--minimal"])
-}
-
-/// The pool is as it was; else the lines that differ are shown, and not the whole of it.
-#[track_caller]
-fn unchanged(host: &Host, before: &str) {
-    let after = host.dump();
-    let more: Vec<&str> = after.lines().filter(|line| !before.contains(line)).collect();
-    let less: Vec<&str> = before.lines().filter(|line| !after.contains(line)).collect();
-    assert!(after == before, "more: {more:#?}\nless: {less:#?}");
-}
-
 fn pool_uuid(host: &Host) -> String {
     host.xe(&["pool-list", "--minimal"])
 }
@@ -137,7 +123,7 @@ fn the_topology_is_told_through_platform() {
     let document = with_attribute("<TOPOLOGY><CORES>3</CORES></TOPOLOGY>");
     let line = host.deploy_document("xcp-a", &document.stdin).failure();
     assert!(line.contains("TOPOLOGY asks for 3 VCPUs a socket"), "{line}");
-    unchanged(&host, &before);
+    host.is_as(&before);
 }
 
 // The firmware, of which templates have their own opinion.
@@ -177,7 +163,7 @@ fn a_templates_own_disks_give_way_to_opennebulas() {
     assert_eq!(host.vm_param(&uuid, "is-a-template"), "false");
     assert_eq!(vbds(&host, &uuid, "type=Disk", "vdi-name-label").split(',').count(), 2, "{names}");
     host.on_vm("shutdown", TERMINATE, &uuid).ok();
-    unchanged(&host, &before);
+    host.is_as(&before);
 }
 
 #[test]
@@ -187,7 +173,7 @@ fn a_templates_own_disks_go_with_a_deployment_that_fails() {
     for verb in ["vm-param-set", "vbd-list", "vdi-destroy", "vdi-create", "vm-start"] {
         host.sim(&["fail", verb, "--code", "INTERNAL_ERROR"]);
         host.deploy().failure();
-        unchanged(&host, &before);
+        host.is_as(&before);
     }
 }
 
@@ -201,11 +187,11 @@ fn a_template_that_is_not_there_is_named_and_somebodys_vm_of_our_name_is_left_al
     let before = host.dump();
     let line = host.deploy().failure();
     assert!(line.contains("No such template"), "{line}");
-    unchanged(&host, &before);
+    host.is_as(&before);
     host.sim(&["fail", "vm-install", "--code", "INTERNAL_ERROR", "--after"]);
     let host = host.set("TEMPLATE", "Other install media");
     host.deploy().failure();
-    unchanged(&host, &before);
+    host.is_as(&before);
 }
 
 // Guests without tools.
@@ -217,7 +203,7 @@ fn a_guest_without_tools_is_told_of_in_words_when_it_cannot_be_migrated() {
     let before = host.dump();
     let line = host.on_vm("migrate", "migrate", &uuid).failure();
     assert!(line.contains("the guest has no running guest tools"), "{line}");
-    unchanged(&host, &before);
+    host.is_as(&before);
     // A second try must not find a VM that is stuck.
     host.on_vm("migrate", "migrate", &uuid).failure();
     assert!(host.run("poll", &[&uuid, "xcp-a"], b"").ok().starts_with("STATE=a"));
@@ -233,7 +219,7 @@ fn no_disk_is_left_when_removing_in_one_call_fails() {
         let uuid = host.deploy().ok();
         host.sim(&["fail", "vm-uninstall", "--code", code]);
         host.on_vm("shutdown", TERMINATE, &uuid).ok();
-        unchanged(&host, &before);
+        host.is_as(&before);
     }
 }
 
@@ -245,7 +231,7 @@ fn a_vdi_that_is_still_held_after_the_shutdown_is_removed_a_moment_later() {
     host.sim(&["fail", "vm-uninstall", "--code", "VDI_IN_USE"]);
     host.sim(&["fail", "vdi-destroy", "--code", "VDI_IN_USE", "--nth", "1"]);
     host.on_vm("shutdown", TERMINATE, &uuid).ok();
-    unchanged(&host, &before);
+    host.is_as(&before);
 }
 
 #[test]
@@ -257,7 +243,7 @@ fn a_vdi_that_cannot_be_removed_is_found_again_when_the_action_is_repeated() {
     host.sim(&["fail", "vdi-destroy", "--code", "INTERNAL_ERROR"]);
     host.on_vm("shutdown", TERMINATE, &uuid).failure();
     host.on_vm("shutdown", TERMINATE, &uuid).ok();
-    unchanged(&host, &before);
+    host.is_as(&before);
 }
 
 #[test]
@@ -286,7 +272,7 @@ fn a_vdi_that_is_still_in_use_right_after_the_shutdown_is_waited_for() {
     host.on_vm("shutdown", POWEROFF, &uuid).ok();
     let file = fs::read(host.vm_folder(0, 1).join("disk.0")).unwrap();
     assert!(file[1 << 20..].starts_with(b"written by the guest"));
-    unchanged(&host, &before);
+    host.is_as(&before);
 }
 
 // Migration.
@@ -299,7 +285,7 @@ fn changed_block_tracking_that_stands_in_the_way_is_told_of_in_words() {
     host.sim(&["fail", "vm-migrate", "--nth", "2", "--code", "VDI_CBT_ENABLED"]);
     let line = host.on_vm("migrate", "migrate", &uuid).failure();
     assert!(line.contains("xe vdi-disable-cbt") && line.contains("VDI_CBT_ENABLED"), "{line}");
-    unchanged(&host, &before);
+    host.is_as(&before);
 }
 
 #[test]
@@ -309,7 +295,7 @@ fn storage_migrations_that_wait_for_their_turn_get_it() {
     // The first asks without storage motion.
     host.sim(&["fail", "vm-migrate", "--nth", "2", "--code", "TOO_MANY_STORAGE_MIGRATES", "--params", "3"]);
     host.on_vm("migrate", "migrate", &uuid).ok();
-    assert_eq!(host_of(&host, &uuid), "xcp-b");
+    assert_eq!(host.host_of(&uuid), "xcp-b");
 }
 
 #[test]
@@ -325,7 +311,7 @@ fn storage_that_the_destination_does_not_see_moves_and_the_rest_stays() {
     let snapshot = host.xe(&["vdi-snapshot", &format!("uuid={}", host.vdi_in(&uuid, "0"))]);
     host.forget_calls();
     host.on_vm("migrate", "migrate", &uuid).ok();
-    assert_eq!(host_of(&host, &uuid), "xcp-b");
+    assert_eq!(host.host_of(&uuid), "xcp-b");
     let sr_of = |vdi: &str| host.xe(&["vdi-list", &format!("uuid={vdi}"), "params=sr-uuid", "--minimal"]);
     assert_ne!(sr_of(&host.vdi_in(&uuid, "0")), local);
     assert_eq!(sr_of(&vdi), nfs);
@@ -362,7 +348,7 @@ fn a_pool_without_a_default_sr_is_said_to_be_so_and_left_as_it_was() {
     let before = host.dump();
     let line = host.deploy().failure();
     assert!(line.contains("the pool has no default SR") && line.contains("DEFAULT_SR in xcprc"), "{line}");
-    unchanged(&host, &before);
+    host.is_as(&before);
     let nfs = host.xe(&["sr-list", "name-label=Shared NFS", "--minimal"]);
     host.set("DEFAULT_SR", &nfs).deploy().ok();
 }
@@ -374,7 +360,7 @@ fn a_disabled_host_is_said_to_be_so_and_the_pool_is_left_as_it_was() {
     let before = host.dump();
     let line = host.deploy().failure();
     assert!(line.contains("HOST_DISABLED"), "{line}");
-    unchanged(&host, &before);
+    host.is_as(&before);
 }
 
 #[test]
@@ -385,7 +371,7 @@ fn a_full_sr_is_said_to_be_so_and_the_pool_is_left_as_it_was() {
     host.sim(&[&["fail", "vdi-create"], &full[..]].concat());
     let line = host.deploy().failure();
     assert!(line.contains("insufficient space"), "{line}");
-    unchanged(&host, &before);
+    host.is_as(&before);
 }
 
 // What passes.
@@ -404,12 +390,12 @@ fn what_is_busy_for_a_moment_is_asked_again() {
         let uuid = host.deploy().ok();
         host.sim(&[&["fail", verb], &busy[..]].concat());
         host.on_vm("shutdown", POWEROFF, &uuid).ok();
-        unchanged(&host, &before);
+        host.is_as(&before);
     }
     let uuid = host.deploy().ok();
     host.sim(&[&["fail", "vm-migrate"], &busy[..]].concat());
     host.on_vm("migrate", "migrate", &uuid).ok();
-    assert_eq!(host_of(&host, &uuid), "xcp-b");
+    assert_eq!(host.host_of(&uuid), "xcp-b");
 }
 
 // The state decides, not the record.
@@ -421,8 +407,8 @@ fn a_vm_whose_host_died_is_not_started_a_second_time() {
     let before = host.dump();
     let line = host.deploy_document("xcp-b", &Recorded::load("deploy").stdin).failure();
     assert!(line.contains("is running in the pool") && line.contains("not started twice"), "{line}");
-    unchanged(&host, &before);
-    assert_eq!(host_of(&host, &uuid), "xcp-a");
+    host.is_as(&before);
+    assert_eq!(host.host_of(&uuid), "xcp-a");
 }
 
 #[test]

@@ -162,6 +162,15 @@ impl Host {
         self.sim(&["dump"])
     }
 
+    /// The pool is as it was; else the lines that differ are shown, and not the whole of it.
+    #[track_caller]
+    pub fn is_as(&self, before: &str) {
+        let after = self.dump();
+        let more: Vec<&str> = after.lines().filter(|line| !before.contains(line)).collect();
+        let less: Vec<&str> = before.lines().filter(|line| !after.contains(line)).collect();
+        assert!(after == before, "more: {more:#?}\nless: {less:#?}");
+    }
+
     /// Forgets the calls made so far.
     pub fn forget_calls(&self) {
         self.sim(&["log", "--clear"]);
@@ -198,6 +207,12 @@ impl Host {
     /// One field of a VM.
     pub fn vm_param(&self, uuid: &str, field: &str) -> String {
         self.xe(&["vm-param-get", &format!("uuid={uuid}"), &format!("param-name={field}")])
+    }
+
+    /// The name of the host a VM runs on.
+    pub fn host_of(&self, vm: &str) -> String {
+        let resident_on = self.vm_param(vm, "resident-on");
+        self.xe(&["host-list", &format!("uuid={resident_on}"), "params=name-label", "--minimal"])
     }
 
     /// Where the simulated pool keeps a VDI's bytes.
