@@ -1,6 +1,6 @@
 //! The command line: one variant for each script that OpenNebula calls, under the name it calls it by.
 
-use crate::action::{Caller, cancel, deploy, migrate, poll, shutdown};
+use crate::action::{Caller, cancel, deploy, migrate, poll, resize, shutdown};
 #[cfg(feature = "simulator")]
 use crate::admin::demo;
 use crate::links::{self, PROGRAM};
@@ -41,6 +41,7 @@ pub enum Action {
     Cancel(cancel::Args),
     Migrate(migrate::Args),
     Poll(poll::Args),
+    Resize(resize::Args),
     Probe(probe::Args),
     #[command(name = control::SCRIPT)]
     MonitorControl(control::Args),
@@ -79,6 +80,7 @@ impl Action {
             Action::Cancel(args) => ("cancel", cancel::run(caller, args)),
             Action::Migrate(args) => ("migrate", migrate::run(caller, args)),
             Action::Poll(args) => ("poll", poll::run(caller, args)),
+            Action::Resize(args) => ("resize", resize::run(caller, args)),
             Action::Probe(args) => ("probe", probe::run(caller, args)),
             Action::MonitorControl(args) => (control::SCRIPT, control::run(caller, args)),
             Action::MonitorClient(args) => (client::NAME, client::run(caller, args)),

@@ -9,10 +9,10 @@ use std::path::Path;
 pub const PROGRAM: &str = "one-xcp";
 
 /// Scripts of `vmm/xcp` that do their work.
-const ACTIONS: [&str; 5] = ["cancel", "deploy", "migrate", "poll", "shutdown"];
+const ACTIONS: [&str; 6] = ["cancel", "deploy", "migrate", "poll", "resize", "shutdown"];
 
 /// Scripts of `vmm/xcp` that OpenNebula may call and that say that they cannot be had yet.
-const NOT_YET: [&str; 19] = [
+const NOT_YET: [&str; 18] = [
     "attach_disk",
     "attach_nic",
     "detach_disk",
@@ -24,7 +24,6 @@ const NOT_YET: [&str; 19] = [
     "reboot",
     "reconfigure",
     "reset",
-    "resize",
     "resize_disk",
     "restore",
     "save",

@@ -4,6 +4,7 @@
 
 mod common;
 
+use common::recorded_action::RecordedAction;
 use common::{Host, one_after_the_other};
 
 fn slow_host() -> Host {
@@ -52,6 +53,16 @@ fn live_migration() {
     host.forget_calls();
     host.on_vm("migrate", "migrate", &uuid).ok();
     at_most(&host, 4, 3);
+}
+
+#[test]
+fn resize_of_memory_cpus_and_share() {
+    let host = slow_host();
+    let uuid = host.deploy().ok();
+    host.forget_calls();
+    let bigger = RecordedAction::load("resize", "resize.2");
+    bigger.with("<CPU><![CDATA[0.5]]></CPU><DISK>", "<CPU>2</CPU><DISK>").run(&host, &uuid).ok();
+    at_most(&host, 4, 4);
 }
 
 #[test]

@@ -5,6 +5,7 @@ pub mod deploy;
 pub mod leave;
 pub mod migrate;
 pub mod poll;
+pub mod resize;
 pub mod shutdown;
 
 use crate::lock::VmLock;

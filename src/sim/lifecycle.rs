@@ -220,6 +220,19 @@ pub fn free_memory(pool: &Pool, host: &Row) -> i64 {
     (host.number("memory-total") - HOST_OVERHEAD - used).max(0)
 }
 
+/// Refuses a lower limit of a running VM's memory that its host has no room for
+/// (xapi `message_forwarding.ml` `reserve_memory_for_dynamic_change`).
+pub fn check_room_to_grow(pool: &Pool, uuid: &str, dynamic_min: i64) -> Outcome<()> {
+    let vm = pool.get(Class::Vm, uuid)?;
+    let Some(host) = pool.find(Class::Host, vm.get("resident-on")) else { return Ok(()) };
+    let (more, free) = (dynamic_min - vm.number("memory-dynamic-min"), free_memory(pool, host));
+    if more > free {
+        let params = [more, free].map(|bytes| Param::text((bytes / 1024).to_string()));
+        return Err(refused("HOST_NOT_ENOUGH_FREE_MEMORY", params.into()));
+    }
+    Ok(())
+}
+
 /// Refuses unless the VM can run on the host: it is enabled, reaches its storage and networks, has room.
 pub fn can_boot_here(pool: &Pool, uuid: &str, host: &str) -> Outcome<()> {
     let vm = pool.get(Class::Vm, uuid)?;

@@ -21,11 +21,9 @@ pub fn params(vm: &Vm, with_cap: bool) -> Result<Vec<(String, String)>> {
     let mut params = vec![
         ("VCPUs-max".to_owned(), vm.vcpu_max.to_string()),
         ("VCPUs-at-startup".to_owned(), vm.vcpu.to_string()),
-        ("VCPUs-params:weight".to_owned(), weight(vm.cpu).to_string()),
     ];
-    if with_cap {
-        params.push(("VCPUs-params:cap".to_owned(), cap_percent(vm.cpu).to_string()));
-    }
+    let share = share(vm.cpu, with_cap);
+    params.extend(share.into_iter().map(|(key, value)| (format!("VCPUs-params:{key}"), value)));
     if let Some(mask) = pinned(vm) {
         params.push(("VCPUs-params:mask".to_owned(), mask));
     }
@@ -33,6 +31,15 @@ pub fn params(vm: &Vm, with_cap: bool) -> Result<Vec<(String, String)>> {
         params.push(("platform:cores-per-socket".to_owned(), cores.to_string()));
     }
     Ok(params)
+}
+
+/// OpenNebula's CPU as keys of `VCPUs-params`: a share of the host, and with CPU_CAP a limit too.
+pub fn share(cpu: f64, with_cap: bool) -> Vec<(&'static str, String)> {
+    let mut share = vec![("weight", weight(cpu).to_string())];
+    if with_cap {
+        share.push(("cap", cap_percent(cpu).to_string()));
+    }
+    share
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1..=65535 first")]

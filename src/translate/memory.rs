@@ -3,7 +3,8 @@
 use crate::one::Vm;
 use crate::xe::vm::MemoryLimits;
 
-const MIB: u64 = 1 << 20;
+/// What OpenNebula calls a MB.
+pub const MIB: u64 = 1 << 20;
 
 /// How far a running VM may be shrunk; static limits can only be changed while it is halted.
 const STATIC_MIN_MB: u64 = 128;

@@ -61,6 +61,12 @@ pub fn warnings(vm: &Vm) -> Vec<String> {
             ));
         }
     }
+    if vm.template.text("MEMORY_RESIZE_MODE").eq_ignore_ascii_case("HOTPLUG") {
+        warnings.push(
+            "VM/TEMPLATE/MEMORY_RESIZE_MODE is HOTPLUG: XAPI changes memory by ballooning, up to MEMORY_MAX"
+                .to_owned(),
+        );
+    }
     let graphics = vm.section("GRAPHICS");
     if graphics.text("TYPE").eq_ignore_ascii_case("SPICE") {
         warnings.push("VM/TEMPLATE/GRAPHICS/TYPE is SPICE: XAPI's consoles speak VNC only".to_owned());

@@ -13,6 +13,7 @@ pub mod uuid;
 pub mod vbd;
 pub mod vdi;
 pub mod vm;
+pub mod vm_size;
 
 pub use call::{Call, call};
 pub use error::XeError;

@@ -102,6 +102,7 @@ fn dynamic(pool: &mut Pool, uuid: &str, min: i64, max: i64) -> Outcome<()> {
     let [static_min, _, _, static_max] = limits_of(pool.get(Class::Vm, uuid)?);
     check_limits([static_min, min, max, static_max])?;
     lifecycle::check(pool, uuid, Op::ChangingDynamicRange)?;
+    lifecycle::check_room_to_grow(pool, uuid, min)?;
     memory_limits(pool, uuid, [static_min, min, max, static_max])?;
     balloon(pool, uuid)
 }
@@ -172,7 +173,7 @@ fn vcpu_hotplug(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
         lifecycle::expect(pool, uuid, &["running"])?;
         let row = pool.get(Class::Vm, uuid)?;
         if !crate::sim::guest::has_tools(row) {
-            return Err(refused("VM_LACKS_FEATURE_VCPU_HOTPLUG", vec![pool.vm_param(uuid)]));
+            return Err(refused("VM_LACKS_FEATURE", vec![pool.vm_param(uuid)]));
         }
         if count < 1 || count > row.number("VCPUs-max") {
             let params = vec![
