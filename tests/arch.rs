@@ -10,7 +10,10 @@ const MAY_NAME: [(&str, &[&str]); 18] = [
     ("links", &["report"]),
     ("lock", &["report", "signal"]),
     ("action", &["image", "lock", "one", "parallel", "report", "retry", "signal", "translate", "undo", "xe"]),
-    ("monitor", &["action", "links", "one", "parallel", "probe", "process", "report", "signal", "xe"]),
+    (
+        "monitor",
+        &["action", "links", "one", "parallel", "probe", "process", "report", "signal", "translate", "xe"],
+    ),
     ("probe", &["action", "one", "parallel", "report", "translate", "xe"]),
     ("admin", &["report", "links"]),
     ("translate", &["one", "report", "xe"]),

@@ -2,8 +2,10 @@
 
 use super::Caller;
 use crate::report::{self, Result};
+use crate::translate::vm_state::{self, State};
 use crate::xe::{PowerState, Uuid, vm};
 use std::fmt::Write;
+use std::iter;
 
 /// One VM's state and use.
 #[derive(clap::Args, Debug)]
@@ -59,12 +61,9 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     })
 }
 
+/// OpenNebula's letter; a VM that the pool has no more has disappeared.
 fn letter(power_state: Option<PowerState>) -> char {
-    match power_state {
-        Some(PowerState::Running) => 'a',
-        Some(PowerState::Paused | PowerState::Suspended) => 'p',
-        Some(PowerState::Halted) | None => 'd',
-    }
+    power_state.and_then(|state| vm_state::state(state, iter::empty())).map_or('d', State::letter)
 }
 
 /// `STATE=a MEMORY=524288 CPU=3.5`: CPU in percent of one CPU, MEMORY in KiB.

@@ -1,6 +1,7 @@
 //! What OpenNebula was told of each VM, so that it is told what has changed, and nothing else.
 
-use crate::probe::vm_status::{State, Status, line};
+use crate::probe::vm_status::{Status, line};
+use crate::translate::vm_state::State;
 use crate::xe::Uuid;
 use std::collections::BTreeMap;
 use std::collections::HashSet;
@@ -34,20 +35,25 @@ impl Memory {
         let (here, not_here): (Vec<&Status>, Vec<&Status>) =
             seen.iter().partition(|vm| vm.resident_on.as_ref() == Some(host));
         for vm in &here {
-            self.set(vm, vm.state());
+            self.set(vm, vm.state);
         }
         let on_host: HashSet<u32> = here.iter().map(|vm| vm.vm_id).collect();
         let mut there = on_host.clone();
         for vm in not_here.into_iter().filter(|vm| !on_host.contains(&vm.vm_id)) {
-            if vm.resident_on.is_some() {
+            if vm.resident_on.is_some() && !vm.migrates {
                 // Another host's to report.
                 self.known.remove(&vm.vm_id);
                 continue;
             }
             let Some(known) = self.known.get(&vm.vm_id) else { continue };
+            if vm.resident_on.is_some() {
+                // It has all but moved. Until then it is missed where it was.
+                there.insert(vm.vm_id);
+                continue;
+            }
             // What a failed deployment may have left has the same number.
             if known.deploy_id == vm.deploy_id {
-                let state = vm.state().filter(|state| *state == known.state || !at_work(&vm.deploy_id));
+                let state = vm.state.filter(|state| *state == known.state || !at_work(&vm.deploy_id));
                 self.set(vm, state);
                 there.insert(vm.vm_id);
             }
@@ -148,14 +154,14 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::xe::PowerState;
 
     fn uuid(number: u32) -> Uuid {
         format!("00000000-0000-4000-8000-{number:012}").parse().unwrap()
     }
 
-    fn vm(vm_id: u32, power_state: PowerState, host: Option<u32>) -> Status {
-        Status { vm_id, deploy_id: uuid(vm_id), power_state, resident_on: host.map(uuid), busy: false }
+    fn vm(vm_id: u32, state: impl Into<Option<State>>, host: Option<u32>) -> Status {
+        let (deploy_id, state) = (uuid(vm_id), state.into());
+        Status { vm_id, deploy_id, state, resident_on: host.map(uuid), migrates: false }
     }
 
     fn observe(memory: &mut Memory, seen: &[Status]) -> String {
@@ -170,7 +176,7 @@ mod tests {
     /// A client that has told that VM 1 runs.
     fn running() -> Memory {
         let mut memory = Memory::default();
-        let changes = observe(&mut memory, &[vm(1, PowerState::Running, Some(100))]);
+        let changes = observe(&mut memory, &[vm(1, State::Running, Some(100))]);
         assert_eq!(changes, said(1, "RUNNING"));
         memory.told();
         memory
@@ -179,8 +185,8 @@ mod tests {
     #[test]
     fn only_what_changed_is_told_until_it_has_arrived() {
         let mut memory = running();
-        assert_eq!(observe(&mut memory, &[vm(1, PowerState::Running, Some(100))]), "");
-        let halted = [vm(1, PowerState::Halted, None)];
+        assert_eq!(observe(&mut memory, &[vm(1, State::Running, Some(100))]), "");
+        let halted = [vm(1, State::Poweroff, None)];
         assert_eq!(observe(&mut memory, &halted), said(1, "POWEROFF"));
         assert_eq!(observe(&mut memory, &halted), said(1, "POWEROFF"));
         memory.told();
@@ -191,11 +197,8 @@ mod tests {
     #[test]
     fn a_vm_on_its_way_keeps_its_state() {
         let mut memory = running();
-        for power_state in [PowerState::Halted, PowerState::Suspended] {
-            let busy = Status { busy: true, ..vm(1, power_state, None) };
-            assert_eq!(observe(&mut memory, &[busy]), "");
-        }
-        memory.observe(&uuid(100), &[vm(1, PowerState::Halted, None)], |_| true);
+        assert_eq!(observe(&mut memory, &[vm(1, None, None)]), "");
+        memory.observe(&uuid(100), &[vm(1, State::Poweroff, None)], |_| true);
         assert_eq!(memory.changes(), "");
         assert!(memory.all().ends_with(&said(1, "RUNNING")));
     }
@@ -204,10 +207,25 @@ mod tests {
     fn a_vm_that_runs_elsewhere_is_not_ours_to_tell() {
         let mut memory = running();
         for _ in 0..5 {
-            assert_eq!(observe(&mut memory, &[vm(1, PowerState::Running, Some(200))]), "");
+            assert_eq!(observe(&mut memory, &[vm(1, State::Running, Some(200))]), "");
         }
         assert!(!memory.all().contains("VM ="));
-        assert_eq!(observe(&mut memory, &[vm(2, PowerState::Halted, None)]), "", "never seen here");
+        assert_eq!(observe(&mut memory, &[vm(2, State::Poweroff, None)]), "", "never seen here");
+    }
+
+    #[test]
+    fn a_vm_that_is_being_moved_is_missed_nowhere() {
+        let mut memory = running();
+        let moving = Status { migrates: true, ..vm(1, State::Running, Some(200)) };
+        for _ in 0..5 {
+            assert_eq!(observe(&mut memory, std::slice::from_ref(&moving)), "");
+            assert!(memory.all().ends_with(&said(1, "RUNNING")), "{}", memory.all());
+        }
+        assert_eq!(observe(&mut memory, &[Status { migrates: false, ..moving.clone() }]), "");
+        assert!(!memory.all().contains("VM ="));
+        let mut other_host = Memory::default();
+        other_host.observe(&uuid(300), &[moving], |_| false);
+        assert!(!other_host.all().contains("VM ="), "it never ran there");
     }
 
     #[test]
@@ -234,19 +252,19 @@ mod tests {
     #[test]
     fn the_next_client_knows_what_was_told() {
         let mut memory = Memory::load(&running().save());
-        assert_eq!(observe(&mut memory, &[vm(1, PowerState::Running, Some(100))]), "");
-        assert_eq!(observe(&mut memory, &[vm(1, PowerState::Suspended, None)]), said(1, "SUSPENDED"));
+        assert_eq!(observe(&mut memory, &[vm(1, State::Running, Some(100))]), "");
+        assert_eq!(observe(&mut memory, &[vm(1, State::Suspended, None)]), said(1, "SUSPENDED"));
         assert_eq!(Memory::load("1 x RUNNING\n\0\n7").save(), "");
     }
 
     #[test]
     fn a_leftover_of_the_same_number_is_not_the_vm() {
         let mut memory = running();
-        let leftover = Status { deploy_id: uuid(9), ..vm(1, PowerState::Halted, None) };
-        let both = [vm(1, PowerState::Running, Some(100)), leftover.clone()];
+        let leftover = Status { deploy_id: uuid(9), ..vm(1, State::Poweroff, None) };
+        let both = [vm(1, State::Running, Some(100)), leftover.clone()];
         assert_eq!(observe(&mut memory, &both), "");
         assert_eq!(
-            observe(&mut memory, &[leftover.clone(), vm(1, PowerState::Halted, None)]),
+            observe(&mut memory, &[leftover.clone(), vm(1, State::Poweroff, None)]),
             said(1, "POWEROFF")
         );
         memory.told();

@@ -1,9 +1,11 @@
 //! `vm/status`: the state of OpenNebula's VMs on the host.
 
 use super::Subject;
+
 use crate::report::Result;
 use crate::translate::mark;
-use crate::xe::{PowerState, Record, Uuid, Xe, record::map_value};
+use crate::translate::vm_state::{self, State};
+use crate::xe::{Record, Uuid, Xe, record::map_value};
 use std::fmt::Write;
 
 /// Fields that no tenant can write, and so safe to read from a list.
@@ -15,11 +17,12 @@ pub struct Status {
     /// OpenNebula's number.
     pub vm_id: u32,
     pub deploy_id: Uuid,
-    pub power_state: PowerState,
+    /// None while it is on the way from one state to another.
+    pub state: Option<State>,
     /// The host it runs on.
     pub resident_on: Option<Uuid>,
-    /// XAPI is changing it.
-    pub busy: bool,
+    /// XAPI is moving it to another host.
+    pub migrates: bool,
 }
 
 impl Status {
@@ -32,45 +35,14 @@ impl Status {
         if map_value(other_config, mark::VM_UUID) != Some(record.text("uuid")) {
             return Ok(None);
         }
+        let operations = || record.members("current-operations");
         Ok(Some(Status {
             vm_id,
             deploy_id: record.get("uuid")?,
-            power_state: record.get("power-state")?,
+            state: vm_state::state(record.get("power-state")?, operations()),
             resident_on: record.optional("resident-on")?,
-            busy: record.members("current-operations").next().is_some(),
+            migrates: vm_state::is_migrating(operations()),
         }))
-    }
-
-    /// OpenNebula's word for its state; none while it is on the way from one to another.
-    pub fn state(&self) -> Option<State> {
-        match (self.power_state, self.busy) {
-            // Shutting down, migrating, taking a snapshot: it runs.
-            (PowerState::Running, _) => Some(State::Running),
-            (PowerState::Halted, false) => Some(State::Poweroff),
-            (PowerState::Paused | PowerState::Suspended, false) => Some(State::Suspended),
-            // Starting, being resumed, suspended for a checkpoint.
-            (PowerState::Halted | PowerState::Paused | PowerState::Suspended, true) => None,
-        }
-    }
-}
-
-/// A VM's state in the words of OpenNebula's monitoring.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    Running,
-    Poweroff,
-    Suspended,
-}
-
-impl State {
-    pub const ALL: [State; 3] = [State::Running, State::Poweroff, State::Suspended];
-
-    pub fn word(self) -> &'static str {
-        match self {
-            State::Running => "RUNNING",
-            State::Poweroff => "POWEROFF",
-            State::Suspended => "SUSPENDED",
-        }
     }
 }
 
@@ -89,7 +61,7 @@ pub fn run(subject: &Subject<'_>) -> Result<String> {
     let mut text = String::new();
     for vm in all(subject.xe)? {
         if vm.resident_on.as_ref() == Some(subject.host) {
-            line(&mut text, vm.vm_id, &vm.deploy_id, vm.state().unwrap_or(State::Running));
+            line(&mut text, vm.vm_id, &vm.deploy_id, vm.state.unwrap_or(State::Running));
         }
     }
     Ok(text)

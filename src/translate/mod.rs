@@ -9,3 +9,4 @@ pub mod platform;
 pub mod raw;
 pub mod unsupported;
 pub mod vif;
+pub mod vm_state;
