@@ -1,6 +1,6 @@
 //! The command line: one variant for each script that OpenNebula calls, under the name it calls it by.
 
-use crate::action::{Caller, cancel, deploy, migrate, poll, resize, shutdown};
+use crate::action::{Caller, cancel, deploy, migrate, poll, resize, resize_disk, shutdown};
 #[cfg(feature = "simulator")]
 use crate::admin::demo;
 use crate::links::{self, PROGRAM};
@@ -42,6 +42,7 @@ pub enum Action {
     Migrate(migrate::Args),
     Poll(poll::Args),
     Resize(resize::Args),
+    ResizeDisk(resize_disk::Args),
     Probe(probe::Args),
     #[command(name = control::SCRIPT)]
     MonitorControl(control::Args),
@@ -81,6 +82,7 @@ impl Action {
             Action::Migrate(args) => ("migrate", migrate::run(caller, args)),
             Action::Poll(args) => ("poll", poll::run(caller, args)),
             Action::Resize(args) => ("resize", resize::run(caller, args)),
+            Action::ResizeDisk(args) => ("resize_disk", resize_disk::run(caller, args)),
             Action::Probe(args) => ("probe", probe::run(caller, args)),
             Action::MonitorControl(args) => (control::SCRIPT, control::run(caller, args)),
             Action::MonitorClient(args) => (client::NAME, client::run(caller, args)),

@@ -9,10 +9,10 @@ use std::path::Path;
 pub const PROGRAM: &str = "one-xcp";
 
 /// Scripts of `vmm/xcp` that do their work.
-const ACTIONS: [&str; 6] = ["cancel", "deploy", "migrate", "poll", "resize", "shutdown"];
+const ACTIONS: [&str; 7] = ["cancel", "deploy", "migrate", "poll", "resize", "resize_disk", "shutdown"];
 
 /// Scripts of `vmm/xcp` that OpenNebula may call and that say that they cannot be had yet.
-const NOT_YET: [&str; 18] = [
+const NOT_YET: [&str; 17] = [
     "attach_disk",
     "attach_nic",
     "detach_disk",
@@ -24,7 +24,6 @@ const NOT_YET: [&str; 18] = [
     "reboot",
     "reconfigure",
     "reset",
-    "resize_disk",
     "restore",
     "save",
     "snapshot_create",

@@ -66,6 +66,16 @@ fn resize_of_memory_cpus_and_share() {
 }
 
 #[test]
+fn resize_disk_of_a_disk_that_can_grow() {
+    let host = Host::with_pool(&["--online-resize"]);
+    host.sim(&["delay", "any", "200"]);
+    let uuid = host.deploy().ok();
+    host.forget_calls();
+    RecordedAction::load("resize_disk", "resize_disk").run(&host, &uuid).ok();
+    at_most(&host, 3, 3);
+}
+
+#[test]
 fn poll_costs_the_same_with_a_thousand_vms_in_the_pool() {
     let host = Host::with_pool(&["--vms", "1000"]);
     let uuid = host.xe(&["vm-list", "name-label=one-7", "--minimal"]);

@@ -6,6 +6,7 @@ pub mod leave;
 pub mod migrate;
 pub mod poll;
 pub mod resize;
+pub mod resize_disk;
 pub mod shutdown;
 
 use crate::lock::VmLock;

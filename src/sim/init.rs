@@ -3,6 +3,7 @@
 use super::pool::Pool;
 use super::refuse::Outcome;
 use super::row::{Class, Row};
+use super::storage;
 use super::store::Store;
 use super::verbs;
 use anyhow::{Result, ensure};
@@ -26,6 +27,9 @@ pub struct Options {
     /// No guest has PV drivers, unless `sim guest` says so.
     #[arg(long)]
     pub no_tools: bool,
+    /// SRs grow disks in use, as no SR does with `xapi` 7.3 to 25.6.
+    #[arg(long)]
+    pub online_resize: bool,
 }
 
 const GIB: i64 = 1 << 30;
@@ -38,6 +42,11 @@ pub fn init(store: &Store, options: &Options) -> Result<()> {
     pool.no_tools = options.no_tools;
     let hosts = if options.standalone { 1 } else { options.hosts };
     let made = Making { pool: &mut pool, hosts: Vec::new() }.all(hosts, options);
+    if options.online_resize {
+        for sr in pool.rows(Class::Sr).iter().map(|sr| sr.uuid.to_string()).collect::<Vec<_>>() {
+            _ = pool.set(Class::Sr, &sr, storage::GROWS_ONLINE, "true");
+        }
+    }
     made.map_err(|fail| anyhow::anyhow!("cannot make the pool: {}", fail.said(false).stderr))?;
     store.make(&pool)
 }

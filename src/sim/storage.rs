@@ -123,6 +123,14 @@ pub fn guest_device(userdevice: &str) -> String {
     }
 }
 
+/// What an SR has whose storage manager has the capability `VDI_RESIZE_ONLINE`.
+pub const GROWS_ONLINE: &str = "sim-grows-online";
+
+/// Whether a VDI can grow while a VM has it.
+pub fn grows_online(pool: &Pool, vdi: &Row) -> bool {
+    pool.find(Class::Sr, vdi.get("sr-uuid")).is_some_and(|sr| sr.is(GROWS_ONLINE))
+}
+
 /// `allowed-operations` of a VDI.
 pub fn vdi_operations(pool: &Pool, row: &Row) -> Vec<String> {
     let vbds = attached(pool, &row.uuid);
@@ -135,7 +143,8 @@ pub fn vdi_operations(pool: &Pool, row: &Row) -> Vec<String> {
     } else {
         &["snapshot", "clone"]
     };
-    operations.iter().map(|&name| name.to_owned()).collect()
+    let online = grows_online(pool, row) && !is_iso(pool, row.get("sr-uuid"));
+    operations.iter().copied().chain(online.then_some("resize_online")).map(str::to_owned).collect()
 }
 
 /// `allowed-operations` of a VBD.

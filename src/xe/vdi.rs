@@ -3,7 +3,8 @@
 use super::{Call, Record, Uuid, Xe, call};
 use crate::report::Result;
 
-const FIELDS: [&str; 6] = ["uuid", "sr-uuid", "vbd-uuids", "virtual-size", "is-a-snapshot", "tags"];
+const FIELDS: [&str; 7] =
+    ["uuid", "sr-uuid", "vbd-uuids", "virtual-size", "is-a-snapshot", "tags", "allowed-operations"];
 
 /// A VDI as the pool has it.
 #[derive(Clone, Debug)]
@@ -14,6 +15,8 @@ pub struct Vdi {
     pub virtual_size_bytes: u64,
     pub is_a_snapshot: bool,
     pub tags: Vec<String>,
+    /// What XAPI would let one do with it at this moment.
+    allowed_operations: Vec<String>,
 }
 
 impl Vdi {
@@ -25,12 +28,18 @@ impl Vdi {
             virtual_size_bytes: record.get("virtual-size")?,
             is_a_snapshot: record.text("is-a-snapshot") == "true",
             tags: record.members("tags").map(str::to_owned).collect(),
+            allowed_operations: record.members("allowed-operations").map(str::to_owned).collect(),
         })
     }
 
     /// The VDI with this uuid; `None` when the pool has none.
     pub fn find(xe: &Xe, uuid: &Uuid) -> Result<Option<Vdi>> {
         Ok(xe.list("vdi", &FIELDS, &[("uuid", &uuid.to_string())], Vdi::read)?.pop())
+    }
+
+    /// Whether XAPI would let one do this with it at this moment (xapi_vdi.ml `check_operation_error`).
+    pub fn allows(&self, operation: &str) -> bool {
+        self.allowed_operations.iter().any(|allowed| allowed == operation)
     }
 
     /// The VDIs with this tag.
@@ -56,4 +65,10 @@ pub fn destroy(uuid: &Uuid) -> Call {
 /// Grows a VDI that is not in use.
 pub fn resize(uuid: &Uuid, size_bytes: u64) -> Call {
     call("vdi-resize").set("uuid", uuid).set("disk-size", size_bytes)
+}
+
+/// Grows a VDI in use. XAPI took this call away with XenServer 7.3, no SR of its time being able to
+/// (datamodel.ml `resize_online`).
+pub fn resize_online(uuid: &Uuid, size_bytes: u64) -> Call {
+    resize(uuid, size_bytes).set("online", true)
 }

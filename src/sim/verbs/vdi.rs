@@ -243,10 +243,13 @@ fn resize(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
     let row = pool.get(Class::Vdi, &uuid)?;
     let (old, sr) = (row.number("virtual-size"), row.get("sr-uuid").to_owned());
     let size = call.command.bytes("disk-size")?;
-    if call.command.get("online") == Some("true") {
+    let (online, can) = (call.command.get("online") == Some("true"), storage::grows_online(pool, row));
+    if online && !can {
         return Err(refused("MESSAGE_REMOVED", vec![]));
     }
-    storage::check_unused(pool, &uuid, "resize", false)?;
+    if !online {
+        storage::check_unused(pool, &uuid, "resize", false)?;
+    }
     if size < old {
         return Err(storage::backend(79, "VDI Invalid size [opterr=shrinking not allowed]"));
     }
