@@ -1,6 +1,8 @@
 //! The command line: one variant for each script that OpenNebula calls, under the name it calls it by.
 
-use crate::action::{Caller, cancel, deploy, migrate, poll, resize, resize_disk, shutdown};
+use crate::action::{
+    Caller, cancel, deploy, migrate, poll, prereconfigure, reconfigure, resize, resize_disk, shutdown,
+};
 #[cfg(feature = "simulator")]
 use crate::admin::demo;
 use crate::links::{self, PROGRAM};
@@ -41,6 +43,9 @@ pub enum Action {
     Cancel(cancel::Args),
     Migrate(migrate::Args),
     Poll(poll::Args),
+    Prereconfigure(prereconfigure::Args),
+    Reconfigure(reconfigure::Args),
+    UpdateConf(reconfigure::Args),
     Resize(resize::Args),
     ResizeDisk(resize_disk::Args),
     Probe(probe::Args),
@@ -81,6 +86,9 @@ impl Action {
             Action::Cancel(args) => ("cancel", cancel::run(caller, args)),
             Action::Migrate(args) => ("migrate", migrate::run(caller, args)),
             Action::Poll(args) => ("poll", poll::run(caller, args)),
+            Action::Prereconfigure(args) => ("prereconfigure", prereconfigure::run(caller, args)),
+            Action::Reconfigure(args) => ("reconfigure", reconfigure::run(caller, args)),
+            Action::UpdateConf(args) => ("update_conf", reconfigure::run(caller, args)),
             Action::Resize(args) => ("resize", resize::run(caller, args)),
             Action::ResizeDisk(args) => ("resize_disk", resize_disk::run(caller, args)),
             Action::Probe(args) => ("probe", probe::run(caller, args)),

@@ -9,10 +9,21 @@ use std::path::Path;
 pub const PROGRAM: &str = "one-xcp";
 
 /// Scripts of `vmm/xcp` that do their work.
-const ACTIONS: [&str; 7] = ["cancel", "deploy", "migrate", "poll", "resize", "resize_disk", "shutdown"];
+const ACTIONS: [&str; 10] = [
+    "cancel",
+    "deploy",
+    "migrate",
+    "poll",
+    "prereconfigure",
+    "reconfigure",
+    "resize",
+    "resize_disk",
+    "shutdown",
+    "update_conf",
+];
 
 /// Scripts of `vmm/xcp` that OpenNebula may call and that say that they cannot be had yet.
-const NOT_YET: [&str; 17] = [
+const NOT_YET: [&str; 14] = [
     "attach_disk",
     "attach_nic",
     "detach_disk",
@@ -20,16 +31,13 @@ const NOT_YET: [&str; 17] = [
     "exec",
     "exec_cancel",
     "migrate_local",
-    "prereconfigure",
     "reboot",
-    "reconfigure",
     "reset",
     "restore",
     "save",
     "snapshot_create",
     "snapshot_delete",
     "snapshot_revert",
-    "update_conf",
 ];
 
 /// Probes that print their text, as folder and name below `im/xcp-probes.d`.

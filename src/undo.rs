@@ -41,8 +41,19 @@ impl Drop for Undo<'_> {
     }
 }
 
+/// What the undoing of a step that never happened is refused with.
+const NOTHING_TO_DO: [(&str, &str); 5] = [
+    ("vm-shutdown", "VM_BAD_POWER_STATE"),
+    ("vbd-plug", "DEVICE_ALREADY_ATTACHED"),
+    ("vbd-unplug", "DEVICE_ALREADY_DETACHED"),
+    ("vbd-insert", "VBD_NOT_EMPTY"),
+    ("vbd-eject", "VBD_IS_EMPTY"),
+];
+
 /// What is gone need not be removed, and what is halted need not be shut down.
 fn is_done_already(call: &Call, error: &anyhow::Error) -> bool {
     xe_error(error).is_some_and(crate::xe::XeError::is_gone)
-        || (call.verb() == "vm-shutdown" && failed_with(error, &["VM_BAD_POWER_STATE"]))
+        || (call.verb() == "vm-param-remove"
+            && xe_error(error).is_some_and(|error| error.words.contains("is not in map")))
+        || NOTHING_TO_DO.iter().any(|(verb, code)| call.verb() == *verb && failed_with(error, &[code]))
 }

@@ -76,6 +76,20 @@ fn resize_disk_of_a_disk_that_can_grow() {
 }
 
 #[test]
+fn the_context_disc_taken_out_and_replaced() {
+    for (device, all, in_a_row) in [("cd", 6, 4), ("disk", 8, 6)] {
+        let host = slow_host().set("CONTEXT_DEVICE", device);
+        let uuid = host.deploy().ok();
+        host.forget_calls();
+        RecordedAction::load("prereconfigure", "prereconfigure").run(&host, &uuid).ok();
+        at_most(&host, 4, 3);
+        host.forget_calls();
+        RecordedAction::load("reconfigure", "reconfigure").run(&host, &uuid).ok();
+        at_most(&host, all, in_a_row);
+    }
+}
+
+#[test]
 fn poll_costs_the_same_with_a_thousand_vms_in_the_pool() {
     let host = Host::with_pool(&["--vms", "1000"]);
     let uuid = host.xe(&["vm-list", "name-label=one-7", "--minimal"]);

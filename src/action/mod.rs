@@ -1,10 +1,13 @@
 //! One file for each script that OpenNebula calls, under that script's name.
 
 pub mod cancel;
+mod context_disc;
 pub mod deploy;
 pub mod leave;
 pub mod migrate;
 pub mod poll;
+pub mod prereconfigure;
+pub mod reconfigure;
 pub mod resize;
 pub mod resize_disk;
 pub mod shutdown;

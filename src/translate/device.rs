@@ -9,7 +9,7 @@ use anyhow::bail;
 /// Where guests and tools expect the CD drive (xapi, XenCenter).
 const CD_DEVICE: u32 = 3;
 /// Devices that every guest's drivers can name.
-const DEVICES: u32 = 16;
+pub const DEVICES: u32 = 16;
 
 /// A disk's place in the VM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

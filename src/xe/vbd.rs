@@ -3,7 +3,7 @@
 use super::{Call, Record, Uuid, Xe, call};
 use crate::report::Result;
 
-const FIELDS: [&str; 5] = ["uuid", "vdi-uuid", "userdevice", "type", "other-config"];
+const FIELDS: [&str; 6] = ["uuid", "vdi-uuid", "userdevice", "type", "currently-attached", "other-config"];
 
 /// A VBD as the pool has it.
 #[derive(Clone, Debug)]
@@ -12,6 +12,9 @@ pub struct Vbd {
     /// None: an empty drive.
     pub vdi_uuid: Option<Uuid>,
     pub userdevice: String,
+    pub kind: Kind,
+    /// Whether the running VM has the device.
+    pub is_attached: bool,
     other_config: String,
 }
 
@@ -21,6 +24,8 @@ impl Vbd {
             uuid: record.get("uuid")?,
             vdi_uuid: record.optional("vdi-uuid")?,
             userdevice: record.text("userdevice").to_owned(),
+            kind: if record.text("type") == "CD" { Kind::Cd } else { Kind::Disk },
+            is_attached: record.text("currently-attached") == "true",
             other_config: record.text("other-config").to_owned(),
         })
     }
@@ -56,4 +61,29 @@ pub fn create(vm: &Uuid, vdi: &Uuid, device: u32, kind: Kind, is_read_only: bool
 
 pub fn set(uuid: &Uuid) -> Call {
     call("vbd-param-set").set("uuid", uuid)
+}
+
+/// Takes the slot from the VM; one that a running VM has must be unplugged first.
+pub fn destroy(uuid: &Uuid) -> Call {
+    call("vbd-destroy").set("uuid", uuid)
+}
+
+/// Shows the disk to a running VM.
+pub fn plug(uuid: &Uuid) -> Call {
+    call("vbd-plug").set("uuid", uuid)
+}
+
+/// Takes the disk from a running VM; its guest must let go of it.
+pub fn unplug(uuid: &Uuid) -> Call {
+    call("vbd-unplug").set("uuid", uuid)
+}
+
+/// Puts a disc into an empty CD drive.
+pub fn insert(uuid: &Uuid, vdi: &Uuid) -> Call {
+    call("vbd-insert").set("uuid", uuid).set("vdi-uuid", vdi)
+}
+
+/// Takes the disc out of a CD drive.
+pub fn eject(uuid: &Uuid) -> Call {
+    call("vbd-eject").set("uuid", uuid)
 }

@@ -121,10 +121,10 @@ fn grow(xe: &Xe, vdi: &Uuid, at_least_bytes: u64) -> Result<()> {
     Ok(())
 }
 
-/// As a VHD, of which only the blocks with data are stored. A disk so full that it does not fit one goes raw,
+/// Fills a VDI from an image file: as a VHD, of which only the blocks with data are stored. A disk so full that it does not fit one goes raw,
 /// and so does one for an SR that takes no VHD (LVM without `use_vhd`, xapi sm_fs_ops.ml
 /// `must_write_zeroes_into_new_vdi`).
-fn import(xe: &Xe, vdi: &Uuid, file: &Path, vdi_size_bytes: u64) -> Result<()> {
+pub fn import(xe: &Xe, vdi: &Uuid, file: &Path, vdi_size_bytes: u64) -> Result<()> {
     let mut image = Image::open(file)?;
     if image.vhd_fits_pipe(vdi_size_bytes)? {
         let sent = xe.retry.run(

@@ -7,6 +7,9 @@ mod plan;
 mod pool;
 mod unanswered;
 
+pub use build::import;
+pub use pool::{NO_SR, default_sr};
+
 use super::Caller;
 use crate::lock::VmLock;
 use crate::one::{Conf, Element, Vm, input};

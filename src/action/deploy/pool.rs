@@ -25,10 +25,7 @@ impl Pool {
                     || if vm.nics.is_empty() { Ok(Vec::new()) } else { Network::all(xe) },
                 )
             },
-            || match conf.optional("DEFAULT_SR") {
-                Some(name) => sr::named(xe, name).map(Some).context("DEFAULT_SR"),
-                None => sr::pool_default(xe),
-            },
+            || default_sr(xe, conf),
         );
         let networks = networks?;
         let of_nic = |nic: &crate::one::Nic| {
@@ -45,8 +42,17 @@ impl Pool {
 
     /// The SR for disks that are made from image files.
     pub fn sr(&self) -> Result<&Uuid> {
-        self.default_sr.as_ref().context(
-            "the pool has no default SR to put disks on: set one (xe pool-param-set uuid=… default-SR=…) or DEFAULT_SR in xcprc",
-        )
+        self.default_sr.as_ref().context(NO_SR)
+    }
+}
+
+/// What to do where there is no SR for a disk that is made from a file.
+pub const NO_SR: &str = "the pool has no default SR to put disks on: set one (xe pool-param-set uuid=… default-SR=…) or DEFAULT_SR in xcprc";
+
+/// DEFAULT_SR, else the pool's.
+pub fn default_sr(xe: &Xe, conf: &Conf) -> Result<Option<Uuid>> {
+    match conf.optional("DEFAULT_SR") {
+        Some(name) => sr::named(xe, name).map(Some).context("DEFAULT_SR"),
+        None => sr::pool_default(xe),
     }
 }

@@ -5,7 +5,8 @@ pub mod power_off;
 mod remove;
 mod write_back;
 
-use super::Caller;
+use super::{Caller, context_disc};
+use crate::lock::VmLock;
 use crate::one::{Conf, Message};
 use crate::parallel;
 use crate::report::{self, Result};
@@ -34,8 +35,8 @@ pub struct Leaving {
     discard: bool,
 }
 
-/// Right after a shutdown XAPI may still hold a VDI for a moment.
-const STILL_IN_USE: Retry = Retry { tries: 6, first_pause: Duration::from_millis(500) };
+/// Right after a shutdown or an unplug XAPI may still hold a VDI for a moment.
+pub const STILL_IN_USE: Retry = Retry { tries: 6, first_pause: Duration::from_millis(500) };
 
 /// How the VM is powered off.
 pub type PowerOff = fn(&Xe, &Conf, &vm::Vm) -> Result<()>;
@@ -52,7 +53,7 @@ pub fn run(caller: &Caller, args: &Leaving, power_off: PowerOff) -> Result<Strin
     };
     let vm_id = message.as_ref().map(|message| message.vm.vm_id).or(args.vm_id);
     let xe = caller.xe(&conf, &args.host)?;
-    let _lock = Caller::lock(&xe, vm_id)?;
+    let lock = Caller::lock(&xe, vm_id)?;
     let Some((vm, vbds)) = find(&xe, deploy_id.as_ref(), vm_id)? else {
         report::info(format!("the pool has no VM {}: nothing to do", args.deploy_id));
         return Ok(String::new());
@@ -67,6 +68,14 @@ pub fn run(caller: &Caller, args: &Leaving, power_off: PowerOff) -> Result<Strin
         return Ok(String::new());
     }
     remove::run(&xe, &vm.uuid, &vbds)?;
+    if lock.as_ref().is_some_and(VmLock::follows_a_killed_action)
+        && let Some(disc) = &message.vm.context
+    {
+        // A driver that was killed while it replaced the context disc has left one in no device of the VM.
+        for left in context_disc::unanswered(&xe, &vm.uuid, message.vm.vm_id, disc.disk_id)? {
+            context_disc::destroy(&xe, &left);
+        }
+    }
     Ok(String::new())
 }
 
