@@ -3,6 +3,8 @@
 
 mod common;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use common::{Host, Recorded, Said, said};
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -69,4 +71,62 @@ fn a_host_that_the_pool_does_not_have_is_an_error() {
     let host = Host::new();
     let line = probe(&host, "host/system", "xcp-system", &["xcp", "7", "xcp-z"]).failure();
     assert!(line.contains("no host of the pool goes by the name \"xcp-z\""), "{line}");
+}
+
+/// The text in the MONITOR of each VM, by OpenNebula's number.
+fn monitored(text: &str) -> Vec<(u32, String)> {
+    let line = |line: &str| {
+        let id = line.split_once("ID=\"").unwrap().1.split('"').next().unwrap().parse().unwrap();
+        let packed = line.split_once("MONITOR=\"").unwrap().1.split('"').next().unwrap().to_owned();
+        (id, String::from_utf8(STANDARD.decode(packed).unwrap()).unwrap())
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn vm_monitor_tells_addresses_and_how_large_disks_are() {
+    let host = Host::new();
+    let uuid = host.deploy().ok();
+    host.sim(&["guest", &uuid, "ip=10.0.0.7"]);
+    let vms = monitored(&probe(&host, "vm/monitor", "xcp-monitor", &["xcp", "0", "xcp-a"]).ok());
+    assert_eq!(vms.len(), 1);
+    let text = &vms[0].1;
+    for line in
+        ["MEMORY=\"524288\"", "GUEST_IP=\"10.0.0.7\"", "DISK_SIZE=[ID=0,SIZE=6]", "DISK_SIZE=[ID=1,SIZE=128]"]
+    {
+        assert!(text.lines().any(|given| given == line), "{line} is not in\n{text}");
+    }
+    assert!(text.contains("GUEST_IP_ADDRESSES=\"") && text.contains(",10.0.0.7\""), "{text}");
+}
+
+#[test]
+fn what_a_guest_writes_forges_nothing_and_costs_only_itself() {
+    let host = Host::with_pool(&["--vms", "6"]);
+    let filters = ["vm-list", "is-control-domain=false", "params=uuid", "--minimal"];
+    let on_a = format!("resident-on={}", host.xe(&["host-list", "name-label=xcp-a", "--minimal"]));
+    let vms = host.xe(&[&filters[..], &[&on_a]].concat());
+    let vms: Vec<&str> = vms.split(',').collect();
+    let (victim, attacker) = (vms[0], *vms.last().unwrap());
+    host.sim(&["guest", victim, "ip=10.9.9.9"]);
+    let record = format!("uuid ( RO)     : {victim}\n    networks (MRO): 0/ip: 6.6.6.6\n\n\n");
+    for forged in [
+        format!("6.6.6.6\n\n\n{record}"),
+        format!("6.6.6.6,{victim}"),
+        "6.6.6.6\\,6.6.6.7".to_owned(),
+        "6.6.6.6\" ]\nVM = [ ID=\"1\", STATE=\"FAILURE\" ]".to_owned(),
+        "6.6.6.6]".to_owned(),
+        "6.6.6.6\n".to_owned(),
+    ] {
+        host.sim(&["guest", attacker, &format!("ip={forged}")]);
+        let text = probe(&host, "vm/monitor", "xcp-monitor", &["xcp", "0", "xcp-a"]).ok();
+        let told = monitored(&text);
+        assert_eq!(told.len(), vms.len(), "{text}");
+        assert!(told.iter().all(|(_, text)| !text.contains("6.6.6.6")), "{forged:?}: {told:#?}");
+        let of = |vm: &str| {
+            let place = text.lines().position(|line| line.contains(vm)).unwrap();
+            told[place].1.clone()
+        };
+        assert!(of(victim).contains("GUEST_IP=\"10.9.9.9\"\n"), "{forged:?}: {told:#?}");
+        assert!(!of(attacker).contains("GUEST_IP") && of(attacker).contains("MEMORY="), "{told:#?}");
+    }
 }

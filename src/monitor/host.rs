@@ -4,7 +4,7 @@ use super::files::Files;
 use super::log::Log;
 use crate::action::Caller;
 use crate::one::MonitorConfiguration;
-use crate::probe::{self, Counters, Subject, rrd_updates, unix_time};
+use crate::probe::{self, Counters, Details, Subject, rrd_updates, unix_time};
 use crate::report::Result;
 use crate::signal::Stop;
 use crate::xe::{Uuid, Xe};
@@ -32,6 +32,7 @@ pub struct Host {
     xapi_socket: Option<PathBuf>,
     uuid: Mutex<Option<Uuid>>,
     counters: Mutex<Option<Counters>>,
+    details: Mutex<Details>,
 }
 
 impl Host {
@@ -57,6 +58,7 @@ impl Host {
             xapi_socket: probe::xapi_socket(&conf),
             uuid: Mutex::new(None),
             counters: Mutex::new(None),
+            details: Mutex::new(Details::in_turns()),
         })
     }
 
@@ -104,6 +106,7 @@ impl Host {
             called_as: &self.called_as,
             datastores: &self.datastores,
             counters: counters.as_ref(),
+            details: &self.details,
         };
         probe::text(probe, &subject)
     }

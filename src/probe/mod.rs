@@ -3,6 +3,9 @@
 
 pub mod counters;
 mod datastores;
+pub mod details;
+mod disk_sizes;
+mod guest_addresses;
 mod host_monitor;
 mod host_system;
 pub mod rrd_updates;
@@ -10,6 +13,7 @@ mod vm_monitor;
 pub mod vm_status;
 
 pub use counters::Counters;
+pub use details::Details;
 
 use crate::action::Caller;
 use crate::one::{Conf, MonitorConfiguration};
@@ -19,6 +23,7 @@ use crate::xe::{Uuid, Xe};
 use anyhow::bail;
 use std::fmt::{Display, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Print what one of OpenNebula's probes tells of a host or its VMs.
@@ -48,6 +53,8 @@ pub struct Subject<'a> {
     pub datastores: &'a Path,
     /// What XAPI has measured, if it can be asked.
     pub counters: Option<&'a Counters>,
+    /// What was learnt of its VMs before.
+    pub details: &'a Mutex<Details>,
 }
 
 pub fn run(caller: &Caller, args: &Args) -> Result<String> {
@@ -62,6 +69,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
         called_as: &caller.called_as,
         datastores: &datastore_location(&conf, configuration.as_ref()),
         counters: measured.and_then(Result::ok).map(|()| &counters),
+        details: &Mutex::default(),
     };
     text(&args.probe, &subject)
 }

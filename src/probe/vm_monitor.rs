@@ -1,43 +1,70 @@
 //! `vm/monitor`: what OpenNebula's VMs on the host use.
 
 use super::counters::COUNTED;
-use super::{Counters, Subject};
+use super::{Counters, Details, Subject};
 use crate::report::Result;
 use crate::translate::mark;
 use crate::xe::{Record, Uuid, record::map_value};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt::Write;
+use std::sync::PoisonError;
 
 /// Fields that no tenant can write, and so safe to read from a list.
 const FIELDS: [&str; 4] = ["uuid", "resident-on", "memory-actual", "other-config"];
 
-/// One line for each VM, in one call of `xe` for all of them.
+/// A VM on the host.
+struct Resident {
+    uuid: Uuid,
+    /// OpenNebula's number, if it is OpenNebula's.
+    vm_id: Option<u32>,
+    memory_actual_bytes: Option<u64>,
+}
+
+/// One line for each VM. The number of calls does not depend on how many there are.
 pub fn run(subject: &Subject<'_>) -> Result<String> {
     let host = subject.host.to_string();
     let filters = [("resident-on", host.as_str()), ("is-control-domain", "false")];
-    let lines = subject.xe.list("vm", &FIELDS, &filters, |record| describe(record, subject))?;
-    Ok(lines.concat())
+    let residents = subject.xe.list("vm", &FIELDS, &filters, Resident::read)?;
+    let uuids: Vec<Uuid> = residents.iter().map(|vm| vm.uuid.clone()).collect();
+    let mut details = subject.details.lock().unwrap_or_else(PoisonError::into_inner);
+    if residents.iter().any(|vm| vm.vm_id.is_some()) {
+        details.refresh(subject.xe, &filters, &uuids)?;
+    }
+    let mut text = String::new();
+    for vm in &residents {
+        if let Some(vm_id) = vm.vm_id {
+            let packed = STANDARD.encode(vm.describe(subject.counters, &details));
+            _ = writeln!(text, "VM = [ ID=\"{vm_id}\", DEPLOY_ID=\"{}\", MONITOR=\"{packed}\" ]", vm.uuid);
+        }
+    }
+    Ok(text)
 }
 
-fn describe(record: &Record<'_>, subject: &Subject<'_>) -> Result<String> {
-    let other_config = record.text("other-config");
-    let vm_id = map_value(other_config, mark::VM_ID).and_then(|id| id.parse::<u32>().ok());
-    let is_original = map_value(other_config, mark::VM_UUID) == Some(record.text("uuid"));
-    let Some(vm_id) = vm_id.filter(|_| is_original) else { return Ok(String::new()) };
-    if record.optional::<Uuid>("resident-on")?.as_ref() != Some(subject.host) {
-        return Ok(String::new());
+impl Resident {
+    /// A copy of a VM has all its marks; only the VM whose mark is its own is OpenNebula's.
+    fn read(record: &Record<'_>) -> Result<Resident> {
+        let other_config = record.text("other-config");
+        let is_original = map_value(other_config, mark::VM_UUID) == Some(record.text("uuid"));
+        let vm_id = map_value(other_config, mark::VM_ID).and_then(|id| id.parse().ok());
+        Ok(Resident {
+            uuid: record.get("uuid")?,
+            vm_id: vm_id.filter(|_| is_original),
+            memory_actual_bytes: record.text("memory-actual").parse().ok(),
+        })
     }
-    let uuid: Uuid = record.get("uuid")?;
-    let mut use_of_it = String::new();
-    if let Ok(bytes) = record.text("memory-actual").parse::<u64>() {
-        _ = writeln!(use_of_it, "MEMORY=\"{}\"", bytes / 1024);
+
+    fn describe(&self, counters: Option<&Counters>, details: &Details) -> String {
+        let mut text = String::new();
+        if let Some(bytes) = self.memory_actual_bytes {
+            _ = writeln!(text, "MEMORY=\"{}\"", bytes / 1024);
+        }
+        if let Some(counters) = counters {
+            measured(&mut text, &self.uuid, counters);
+        }
+        details.write(&mut text, &self.uuid);
+        text
     }
-    if let Some(counters) = subject.counters {
-        measured(&mut use_of_it, &uuid, counters);
-    }
-    let packed = STANDARD.encode(use_of_it);
-    Ok(format!("VM = [ ID=\"{vm_id}\", DEPLOY_ID=\"{uuid}\", MONITOR=\"{packed}\" ]\n"))
 }
 
 /// CPU in percent of one CPU, and the counters.

@@ -80,7 +80,9 @@ impl Making<'_> {
         let hosts = self.hosts.clone();
         for (number, host) in (1..=options.vms).zip(hosts.iter().cycle()) {
             let vm = self.vm(&format!("one-{number}"), &format!("vm {number}"), &shared, 64 << 20, host)?;
-            self.pool.edit(Class::Vm, &vm)?.put("other-config", "one_vm_id", number.to_string());
+            let row = self.pool.edit(Class::Vm, &vm)?;
+            row.put("other-config", "one_vm_id", number.to_string());
+            row.put("other-config", "one_vm_uuid", vm);
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 pub mod call;
 pub mod error;
+pub mod free_text;
 pub mod host;
 pub mod network;
 pub mod power_state;

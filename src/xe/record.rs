@@ -75,6 +75,22 @@ pub fn parse<'a>(text: &'a str, fields: &[&str]) -> Vec<Record<'a>> {
     records
 }
 
+/// Takes apart what `--minimal` printed: one value of each object with commas between them, and `\` before each
+/// comma or `\` of a value (xapi cli_printer.ml:49). Line breaks mean nothing there. Nothing and one empty value
+/// look alike: it is one empty value.
+pub fn values(text: &str) -> Vec<String> {
+    let mut values = vec![String::new()];
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match (c, values.last_mut()) {
+            ('\\', Some(value)) => value.extend(chars.next()),
+            (',', _) | (_, None) => values.push(String::new()),
+            (c, Some(value)) => value.push(c),
+        }
+    }
+    values
+}
+
 /// `     name-label ( RW): value` → (`name-label`, `value`).
 fn field<'a>(line: &'a str, fields: &[&str]) -> Option<(&'a str, &'a str)> {
     let (name, rest) = line.trim_start().split_once(" (")?;
@@ -110,6 +126,14 @@ mod tests {
         assert_eq!(record.map_value("other-config", "b"), Some("x: y"));
         assert_eq!(record.map_value("other-config", "none"), None);
         assert_eq!(record.members("snapshots").count(), 2);
+    }
+
+    #[test]
+    fn no_value_can_pass_for_two() {
+        assert_eq!(values("a,,b"), ["a", "", "b"]);
+        assert_eq!(values("a\\,b,c\\\\,d\nuuid ( RO): e"), ["a,b", "c\\", "d\nuuid ( RO): e"]);
+        assert_eq!(values(""), [""]);
+        assert_eq!(values("\\"), [""]);
     }
 
     #[test]

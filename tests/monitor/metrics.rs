@@ -41,10 +41,15 @@ fn entry(class: &str, uuid: &str, name: &str) -> String {
     format!("<entry>AVERAGE:{class}:{uuid}:{name}</entry>")
 }
 
-/// The value of a name in the MONITOR of the only VM.
-fn value(text: &str, name: &str) -> Option<f64> {
+/// The text in the MONITOR of the first VM.
+fn monitor(text: &str) -> String {
     let packed = text.split_once("MONITOR=\"").unwrap().1.split('"').next().unwrap();
-    let inner = String::from_utf8(STANDARD.decode(packed).unwrap()).unwrap();
+    String::from_utf8(STANDARD.decode(packed).unwrap()).unwrap()
+}
+
+/// The value of a name in it.
+fn value(text: &str, name: &str) -> Option<f64> {
+    let inner = monitor(text);
     let line = inner.lines().find_map(|line| line.strip_prefix(&format!("{name}=\"")))?.to_owned();
     Some(line.trim_end_matches('"').parse().unwrap())
 }
@@ -88,4 +93,26 @@ fn without_the_socket_memory_is_told_and_the_lack_said_once() {
     super::eventually("three rounds", || count() > before + 2);
     // Once by the control script, once by the client.
     assert_eq!(site.log().matches("no figures of CPU").count(), 2, "{}", site.log());
+}
+
+#[test]
+fn addresses_and_disks_are_asked_in_turns_and_told_every_time() {
+    let monitord = Monitord::new();
+    let site = Site::new(monitord.port);
+    let vms: Vec<_> = (1..300).map(running).collect();
+    site.vms(&vms);
+    let first = monitor(&part(&site.start().ok(), "MONITOR_VM"));
+    assert!(first.contains("GUEST_IP=\"10.0.0.2\"\nGUEST_IP_ADDRESSES=\"10.0.0.2\"\n"), "{first}");
+    let disk = "DISK_SIZE=[ID=0,SIZE=2]";
+    let whole = || {
+        let got =
+            monitord.got().into_iter().rfind(|got| got.kind == "MONITOR_VM" && got.text.contains("ID=\"1\""));
+        got.map(|got| monitor(&got.text)).filter(|text| text.contains(disk) && text.contains("GUEST_IP="))
+    };
+    super::eventually("all of it is told", || whole().is_some());
+    let before = monitord.count();
+    for _ in 0..2 {
+        monitord.wait_for("MONITOR_VM", "ID=\"1\"", before);
+        assert!(whole().is_some());
+    }
 }

@@ -12,11 +12,18 @@ use std::process::Command;
 pub const HOST: &str = "aaaaaaaa-0000-4000-8000-000000000001";
 pub const OTHER_HOST: &str = "aaaaaaaa-0000-4000-8000-000000000002";
 
-/// Notes the call, and prints what stands for it.
+/// Notes the call, and prints what stands for it: VERB, or VERB.FIELD for a list with `minimal=true`.
 const XE: &str = r#"#!/bin/sh
 echo "$*" >> "$XE_RECORDS/calls"
 [ ! -e "$XE_RECORDS/fails" ] || { cat "$XE_RECORDS/fails" >&2; exit 1; }
-cat "$XE_RECORDS/$1"
+file=$1
+for word; do
+    case $word in
+    params=*) field=${word#params=} ;;
+    minimal=true) file=$1.$field ;;
+    esac
+done
+cat "$XE_RECORDS/$file"
 "#;
 
 pub struct Site {
@@ -45,6 +52,11 @@ pub fn halted(id: u32) -> Vm<'static> {
 
 pub fn uuid(id: u32) -> String {
     format!("bbbbbbbb-0000-4000-8000-{id:012}")
+}
+
+/// What its guest says is its address.
+pub fn address(id: u32) -> String {
+    format!("10.0.{}.{}", id / 200, id % 200 + 1)
 }
 
 pub fn state(id: u32, word: &str) -> String {
@@ -95,11 +107,35 @@ impl Site {
 
     pub fn vms(&self, vms: &[Vm<'_>]) {
         self.write("records/vm-list", &vms.iter().fold(String::new(), |text, vm| text + &record(vm, "")));
+        self.lists(vms);
+    }
+
+    /// What lists tell of them with `minimal=true`, and their disks.
+    fn lists(&self, vms: &[Vm<'_>]) {
+        let each = |value: &dyn Fn(u32) -> String| vms.iter().map(|vm| value(vm.id)).collect::<Vec<_>>();
+        self.write("records/vm-list.uuid", &(each(&uuid).join(",") + "\n"));
+        let networks = |id: u32| format!("0/ip: {}", address(id));
+        self.write("records/vm-list.networks", &(each(&networks).join(",") + "\n"));
+        let names = |id: u32| format!("one-{id}");
+        self.write("records/vm-list.name-label", &(each(&names).join(",") + "\n"));
+        let vdi = |id: u32| uuid(id).replace('b', "d");
+        let vbds = |id: u32| {
+            format!(
+                "vm-uuid ( RO)    : {}\n    vdi-uuid ( RO): {}\n    other-config (MRW): one_vm_id: {id}; one_disk_id: 0\n\n\n",
+                uuid(id),
+                vdi(id)
+            )
+        };
+        self.write("records/vbd-list", &each(&vbds).concat());
+        let vdis =
+            |id: u32| format!("uuid ( RO)    : {}\n    physical-utilisation ( RO): 1048577\n\n\n", vdi(id));
+        self.write("records/vdi-list", &each(&vdis).concat());
     }
 
     /// With something more in `other-config`, after our marks.
     pub fn vm_with(&self, vm: &Vm<'_>, other_config: &str) {
         self.write("records/vm-list", &record(vm, other_config));
+        self.lists(&[Vm { ..*vm }]);
     }
 
     pub fn calls(&self) -> Vec<String> {
