@@ -41,10 +41,13 @@ const NOT_YET: [&str; 14] = [
 ];
 
 /// Probes that print their text, as folder and name below `im/xcp-probes.d`.
-pub const PROBES: [(&str, &str); 4] = [
+pub const PROBES: [(&str, &str); 7] = [
+    ("host/beacon", "xcp-beacon"),
     ("host/monitor", "xcp-monitor"),
     ("host/system", "xcp-system"),
+    ("vm/execution", "xcp-execution"),
     ("vm/monitor", "xcp-monitor"),
+    ("vm/snapshot", "xcp-snapshot"),
     ("vm/status", "xcp-status"),
 ];
 

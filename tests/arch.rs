@@ -14,7 +14,7 @@ const MAY_NAME: [(&str, &[&str]); 18] = [
         "monitor",
         &["action", "links", "one", "parallel", "probe", "process", "report", "signal", "translate", "xe"],
     ),
-    ("probe", &["action", "one", "parallel", "report", "translate", "xe"]),
+    ("probe", &["action", "links", "one", "parallel", "report", "translate", "xe"]),
     ("admin", &["report", "links"]),
     ("translate", &["one", "report", "xe"]),
     ("one", &["report"]),

@@ -361,8 +361,8 @@ fn a_round_costs_few_calls() {
     let verbs = |calls: &[String]| -> Vec<String> {
         calls.iter().map(|call| call.split(' ').next().unwrap().to_owned()).collect()
     };
-    // Which host it is, the host, its use twice, states, and three for what VMs use.
-    assert_eq!(verbs(&site.calls()).len(), 8, "{:#?}", site.calls());
+    // Which host it is, the host and who else is on it, its use twice, states, and three for what VMs use.
+    assert_eq!(verbs(&site.calls()).len(), 9, "{:#?}", site.calls());
     fs::remove_file(site.path("records/calls")).unwrap();
     let before = monitord.count();
     for kind in ["MONITOR_HOST", "MONITOR_VM"] {

@@ -130,3 +130,65 @@ fn what_a_guest_writes_forges_nothing_and_costs_only_itself() {
         assert!(!of(attacker).contains("GUEST_IP") && of(attacker).contains("MEMORY="), "{told:#?}");
     }
 }
+
+/// What OpenNebula would make of the wild VMs in a probe's text: name and template.
+fn wilds(text: &str) -> Vec<(String, String)> {
+    let value = |line: &str, name: &str| {
+        line.split_once(&format!("{name}=\"")).unwrap().1.split('"').next().unwrap().to_owned()
+    };
+    let wild = text.lines().filter(|line| line.starts_with("VM = [ ID=\"-1\", DEPLOY_ID=\""));
+    wild.map(|line| {
+        let template = STANDARD.decode(value(line, "IMPORT_TEMPLATE")).unwrap();
+        (value(line, "VM_NAME"), String::from_utf8(template).unwrap())
+    })
+    .collect()
+}
+
+#[test]
+fn wild_vms_come_with_a_template_to_import_them_by() {
+    let host = Host::with_pool(&["--vms", "4"]);
+    let mail = host.xe(&["vm-list", "name-label=Mail server", "--minimal"]);
+    let template = format!(
+        "NAME=\"Mail server\"\nCPU=1\nVCPU=1\nMEMORY=256\nHYPERVISOR=\"xcp\"\nDEPLOY_ID=\"{mail}\"\nOS=[ARCH=\"x86_64\"]\n"
+    );
+    for (folder, name) in [("vm/snapshot", "xcp-snapshot"), ("host/system", "xcp-system")] {
+        assert_eq!(wilds(&probe(&host, folder, name, &["xcp", "0", "xcp-a"]).ok()), [], "{folder}");
+        let text = probe(&host, folder, name, &["xcp", "1", "xcp-b"]).ok();
+        assert_eq!(wilds(&text), [("Mail server".to_owned(), template.clone())], "{text}");
+        assert!(text.contains(&format!("DEPLOY_ID=\"{mail}\"")), "{text}");
+    }
+    fs::write(host.path("remotes/VERSION"), "5.10.5\n").unwrap();
+    let text = probe(&host, "vm/snapshot", "xcp-snapshot", &["xcp", "1", "xcp-b"]).ok();
+    assert_eq!(wilds(&text)[0].1, template.replace("DEPLOY_ID", "IMPORT_VM_ID"));
+}
+
+#[test]
+fn copies_and_snapshots_of_opennebulas_vms_are_told_apart() {
+    let host = Host::new();
+    let uuid = host.deploy().ok();
+    host.xe(&["vm-snapshot", &format!("uuid={uuid}"), "new-name-label=before the update"]);
+    let seen = |text: String| wilds(&text).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    let on_a = || seen(probe(&host, "vm/snapshot", "xcp-snapshot", &["xcp", "0", "xcp-a"]).ok());
+    assert_eq!(on_a(), [""; 0]);
+    // Somebody's own VM, with all the marks of ours.
+    let snapshot = host.xe(&["snapshot-list", "--minimal"]);
+    let copy = host.xe(&["vm-install", &format!("template={snapshot}"), "new-name-label=copy of one-1"]);
+    host.xe(&["vm-start", &format!("uuid={copy}"), "on=xcp-a"]);
+    assert_eq!(on_a(), ["copy of one-1"]);
+    for ours in ["one-7", "one-7-being-made", "one-12-disk"] {
+        host.xe(&["vm-param-set", &format!("uuid={copy}"), &format!("name-label={ours}")]);
+        assert_eq!(on_a(), [""; 0], "{ours}");
+    }
+    host.xe(&["vm-param-set", &format!("uuid={copy}"), "name-label=one\"] quoted\\ "]);
+    assert_eq!(on_a(), ["one quoted"]);
+}
+
+#[test]
+fn beacon_and_execution_need_no_xapi() {
+    let host = Host::new();
+    host.forget_calls();
+    let beacon = probe(&host, "host/beacon", "xcp-beacon", &["xcp", "0", "xcp-a"]).ok();
+    assert!(beacon.strip_prefix("BEACON=").unwrap().parse::<u64>().unwrap() > 1_600_000_000, "{beacon}");
+    assert_eq!(probe(&host, "vm/execution", "xcp-execution", &["xcp", "0", "xcp-a"]).ok(), "");
+    assert!(host.calls().is_empty(), "{:?}", host.calls());
+}

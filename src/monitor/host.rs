@@ -98,6 +98,9 @@ impl Host {
 
     /// What one of our own probes says.
     pub fn ask(&self, probe: &str) -> Result<String> {
+        if let Some(text) = probe::without_xapi(probe) {
+            return Ok(text);
+        }
         let host = self.uuid()?;
         let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let subject = Subject {

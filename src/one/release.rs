@@ -10,6 +10,8 @@ pub struct Release(Vec<u32>);
 /// From this release on, all of standard error that is no log line is the user's error text
 /// (DriverExecHelper.rb); before, only what stands between two marks.
 const PLAIN_ERRORS_SINCE: [u32; 3] = [6, 0, 3];
+/// From this release on hosts keep reporting to onemonitord; before, oned asks them.
+const MONITORD_SINCE: [u32; 2] = [5, 12];
 
 impl Release {
     /// The text of VERSION in the remotes that the script stands in.
@@ -29,6 +31,11 @@ impl Release {
     pub fn marks_errors(&self) -> bool {
         self.0 < PLAIN_ERRORS_SINCE.to_vec()
     }
+
+    /// Whether its oned asks a host for everything, VMs included, instead of listening to it.
+    pub fn polls(&self) -> bool {
+        self.0 < MONITORD_SINCE.to_vec()
+    }
 }
 
 #[cfg(test)]
@@ -41,6 +48,20 @@ mod tests {
             [(vec![5, 12, 0, 3], true), (vec![6, 0, 2], true), (vec![6, 0, 3], false), (vec![7, 4, 0], false)]
         {
             assert_eq!(Release(numbers.clone()).marks_errors(), marks, "{numbers:?}");
+        }
+    }
+
+    #[test]
+    fn releases_before_5_12_ask() {
+        for (numbers, polls) in [
+            (vec![3, 4, 1], true),
+            (vec![4, 14, 2], true),
+            (vec![5, 10, 5], true),
+            (vec![5, 12, 0, 3], false),
+            (vec![6, 10, 5], false),
+            (vec![7, 4, 0], false),
+        ] {
+            assert_eq!(Release(numbers.clone()).polls(), polls, "{numbers:?}");
         }
     }
 }

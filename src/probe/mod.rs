@@ -11,16 +11,18 @@ mod host_system;
 pub mod rrd_updates;
 mod vm_monitor;
 pub mod vm_status;
+mod wild_vms;
 
 pub use counters::Counters;
 pub use details::Details;
 
 use crate::action::Caller;
+use crate::links;
 use crate::one::{Conf, MonitorConfiguration};
 use crate::report::Result;
 use crate::xe::host::{self, Host};
 use crate::xe::{Uuid, Xe};
-use anyhow::bail;
+use anyhow::Context;
 use std::fmt::{Display, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -29,7 +31,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Print what one of OpenNebula's probes tells of a host or its VMs.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The probe: host/system, host/monitor, vm/status or vm/monitor
+    /// The probe, named by its folder: host/system, host/monitor, vm/status, vm/monitor, vm/snapshot …
     probe: String,
     /// The information driver's name
     #[arg(default_value = "xcp")]
@@ -58,6 +60,9 @@ pub struct Subject<'a> {
 }
 
 pub fn run(caller: &Caller, args: &Args) -> Result<String> {
+    if let Some(text) = without_xapi(&args.probe) {
+        return Ok(text);
+    }
     let conf = caller.conf()?;
     let xe = caller.xe(&conf, &args.host)?;
     let configuration = MonitorConfiguration::from_stdin()?;
@@ -77,13 +82,25 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
 /// What a probe says of its subject.
 pub fn text(probe: &str, subject: &Subject<'_>) -> Result<String> {
     match probe {
-        "host/system" => host_system::run(subject),
+        "host/system" => Ok(host_system::run(subject)? + &wild_vms::run(subject)?),
         "host/monitor" => host_monitor::run(subject),
         "vm/status" => vm_status::run(subject),
         "vm/monitor" => vm_monitor::run(subject),
-        other => bail!(
-            "there is no probe {other:?}; there are host/system, host/monitor, vm/status and vm/monitor"
-        ),
+        "vm/snapshot" => wild_vms::run(subject),
+        other => without_xapi(other).with_context(|| {
+            let names = links::PROBES.map(|(folder, _)| folder).join(", ");
+            format!("there is no probe {other:?}; there are {names}")
+        }),
+    }
+}
+
+/// What says that the driver lives, or has nothing to say.
+pub fn without_xapi(probe: &str) -> Option<String> {
+    match probe {
+        "host/beacon" => Some(format!("BEACON={}\n", unix_time())),
+        // XAPI's guests have no agent to run commands with: no execution ever ends.
+        "vm/execution" => Some(String::new()),
+        _ => None,
     }
 }
 
@@ -118,11 +135,14 @@ fn number(text: &mut String, name: &str, value: impl Display) {
     _ = writeln!(text, "{name}={value}");
 }
 
-/// A quote or a backslash in the text could end the value; control characters the line.
 fn string(text: &mut String, name: &str, value: &str) {
-    let safe: String =
-        value.chars().filter(|c| !c.is_control() && !['"', '\\', '[', ']'].contains(c)).collect();
-    _ = writeln!(text, "{name}=\"{safe}\"");
+    _ = writeln!(text, "{name}=\"{}\"", harmless(value));
+}
+
+/// Without what could end a quoted value of OpenNebula's template syntax (a quote, a backslash, a bracket) or
+/// its line.
+fn harmless(value: &str) -> String {
+    value.chars().filter(|c| !c.is_control() && !['"', '\\', '[', ']'].contains(c)).collect()
 }
 
 #[cfg(test)]
