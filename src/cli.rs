@@ -65,7 +65,10 @@ pub enum Action {
 impl Cli {
     /// Does what the command line asks for, and reports it.
     pub fn run(self) -> ExitCode {
-        let caller = Caller { called_as: self.called_as.unwrap_or_default(), verbose: self.verbose };
+        // OpenNebula calls `./monitord-client_control.sh`, and what is above that is looked for.
+        let called_as = self.called_as.unwrap_or_default();
+        let called_as = std::path::absolute(&called_as).unwrap_or(called_as);
+        let caller = Caller { called_as, verbose: self.verbose };
         let (name, result) = self.action.run(&caller);
         match result {
             Ok(answer) => report::success(&answer),

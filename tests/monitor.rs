@@ -51,6 +51,25 @@ fn the_first_round_is_printed_and_messages_follow() {
 }
 
 #[test]
+fn it_is_called_from_its_own_folder_with_nothing_but_the_document_to_say() {
+    let monitord = Monitord::new();
+    let site = Site::new(monitord.port);
+    site.vms(&[running(1)]);
+    fs::write(site.path("remotes/VERSION"), "7.4.0\n").unwrap();
+    site.executable("remotes/im/xcp-probes.d/host/system/rack", "#!/bin/sh\necho RACK=7\n");
+    // MONITOR_HOST cannot be told.
+    fs::remove_file(site.path("records/host-data-source-query")).unwrap();
+    let mut command = site.command("bash");
+    // As run_monitord_client does.
+    command.args(["-c", r#"cd "$0" && ./monitord-client_control.sh xcp 0 xcp-a 2>&1"#]);
+    let document = said(command.arg(site.path("remotes/im/xcp.d")), &site.configuration()).ok();
+    assert!(document.starts_with("<MONITOR_MESSAGES>") && !document.contains("MONITOR_HOST"), "{document}");
+    let system = part(&document, "SYSTEM_HOST");
+    assert!(system.contains("VERSION=\"7.4.0\"\n") && system.contains("RACK=7\n"), "{system}");
+    assert!(site.log().contains("MONITOR_HOST: "), "{}", site.log());
+}
+
+#[test]
 fn a_changed_state_is_told_within_a_period() {
     let monitord = Monitord::new();
     let site = Site::new(monitord.port);

@@ -78,3 +78,11 @@ fn its_own_memory_stays_small() {
         noted.lines().map(|line| line.split_whitespace().nth(1).unwrap().parse().unwrap()).collect();
     assert!(kib.len() == 2 && kib[1] < 2 << 10, "KiB at each call: {kib:?}");
 }
+
+#[test]
+fn opennebula_before_4_14_reads_other_names() {
+    let host = Host::new();
+    let uuid = host.deploy().ok();
+    std::fs::write(host.path("remotes/VERSION"), "4.12.3\n").unwrap();
+    assert_eq!(host.run("poll", &[&uuid, "xcp-a"], b"").ok(), "STATE=a USEDMEMORY=524288");
+}

@@ -1,6 +1,7 @@
 //! `poll`: one VM's state and use, in the one line that OpenNebula up to 5.10 reads, or for people.
 
 use super::Caller;
+use crate::one::Release;
 use crate::report::{self, Result};
 use crate::translate::vm_state::{self, State};
 use crate::xe::{PowerState, Uuid, vm};
@@ -57,7 +58,8 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     } else if args.table || report::is_read_by_a_person() {
         table(&args.deploy_id, &sample)
     } else {
-        one_line(&sample)
+        let release = Release::beside(&caller.called_as);
+        one_line(&sample, release.is_some_and(|release| release.says_used()))
     })
 }
 
@@ -66,14 +68,16 @@ fn letter(power_state: Option<PowerState>) -> char {
     power_state.and_then(|state| vm_state::state(state, iter::empty())).map_or('d', State::letter)
 }
 
-/// `STATE=a MEMORY=524288 CPU=3.5`: CPU in percent of one CPU, MEMORY in KiB.
-fn one_line(sample: &Sample) -> String {
+/// `STATE=a MEMORY=524288 CPU=3.5`: CPU in percent of one CPU, MEMORY in KiB; for OpenNebula before 4.14
+/// USEDMEMORY and USEDCPU.
+fn one_line(sample: &Sample, says_used: bool) -> String {
+    let used = if says_used { "USED" } else { "" };
     let mut line = format!("STATE={}", sample.state);
     if sample.state == 'a' {
-        _ = write!(line, " MEMORY={}", sample.memory_kib);
+        _ = write!(line, " {used}MEMORY={}", sample.memory_kib);
     }
     if let Some(cpu) = sample.cpu_percent {
-        _ = write!(line, " CPU={cpu:.1}");
+        _ = write!(line, " {used}CPU={cpu:.1}");
     }
     line
 }

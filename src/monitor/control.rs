@@ -5,12 +5,13 @@ use super::files::{Files, Lock};
 use super::first_round;
 use super::host::Host;
 use super::log::Log;
+use super::polled;
 use super::sender::Sender;
 use crate::action::Caller;
-use crate::one::MonitorConfiguration;
+use crate::one::{MonitorConfiguration, Release};
 use crate::probe::unix_time;
 use crate::report::Result;
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use std::env;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -39,14 +40,25 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     match words.as_slice() {
         [] | ["stop"] | ["stop", _] => stop_all(caller),
         ["stop", _, host_id, ..] => stop(host_id.parse().context("HOST_ID is not a number")?),
-        [im_mad, rest @ ..] => start(caller, im_mad, rest.get(1).copied().unwrap_or_default()),
+        [im_mad, rest @ ..] => {
+            let release = Release::beside(&caller.called_as);
+            // Up to 5.10 standard input is not ours to read: it may hold the shell's own commands.
+            let text = if release.as_ref().is_some_and(Release::polls) {
+                None
+            } else {
+                MonitorConfiguration::text_from_stdin()?
+            };
+            match text {
+                Some(text) => start(caller, im_mad, rest.get(1).copied().unwrap_or_default(), text),
+                None if release.is_none_or(|release| release.polls()) => polled::run(caller, im_mad, rest),
+                None => bail!("there is no monitoring configuration on standard input"),
+            }
+        }
     }
 }
 
 /// Prints the first round, and leaves a client behind that goes on.
-fn start(caller: &Caller, im_mad: &str, name: &str) -> Result<String> {
-    let text = MonitorConfiguration::text_from_stdin()?
-        .context("there is no monitoring configuration on standard input")?;
+fn start(caller: &Caller, im_mad: &str, name: &str, text: String) -> Result<String> {
     let configuration = MonitorConfiguration::parse(&text)?;
     let ssh_client = env::var("SSH_CLIENT").ok();
     Sender::new(&configuration, ssh_client.as_deref())?;

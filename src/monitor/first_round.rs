@@ -8,7 +8,7 @@ use super::log::Log;
 use super::round;
 use super::status::Memory;
 use crate::probe::{unix_time, vm_status};
-use crate::report::{self, Result};
+use crate::report::Result;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt::Write;
@@ -17,7 +17,7 @@ use std::fmt::Write;
 const KINDS: [Kind; 5] = [Kind::SystemHost, Kind::MonitorHost, Kind::StateVm, Kind::ExecVm, Kind::MonitorVm];
 
 /// `<MONITOR_MESSAGES>`: each kind's text in base64. If even the host itself cannot be asked there is nothing
-/// to monitor; another probe's failure is said and its kind left out.
+/// to monitor; another probe's failure is logged and its kind left out.
 pub fn run(host: &Host, files: &Files, log: &Log) -> Result<String> {
     let mut document = "<MONITOR_MESSAGES>".to_owned();
     for kind in KINDS {
@@ -30,7 +30,8 @@ pub fn run(host: &Host, files: &Files, log: &Log) -> Result<String> {
                 _ = write!(document, "<{0}>{1}</{0}>", kind.name(), STANDARD.encode(text));
             }
             Err(why) if kind == Kind::SystemHost => return Err(why),
-            Err(why) => report::warn(format!("{}: {why:#}", kind.name())),
+            // run_monitord_client takes standard error for a part of the document.
+            Err(why) => log.say(kind.name(), &format!("{why:#}")),
         }
     }
     _ = write!(document, "<TIMESTAMP>{}</TIMESTAMP></MONITOR_MESSAGES>", unix_time());

@@ -62,6 +62,11 @@ impl Host {
         })
     }
 
+    /// For a single round that tells everything.
+    pub fn for_one_round(self) -> Host {
+        Host { details: Mutex::default(), ..self }
+    }
+
     /// Its uuid in XAPI; asked for once.
     pub fn uuid(&self) -> Result<Uuid> {
         let mut known = self.uuid.lock().unwrap_or_else(PoisonError::into_inner);
@@ -98,9 +103,14 @@ impl Host {
 
     /// What one of our own probes says.
     pub fn ask(&self, probe: &str) -> Result<String> {
-        if let Some(text) = probe::without_xapi(probe) {
-            return Ok(text);
+        match probe::without_xapi(probe) {
+            Some(text) => Ok(text),
+            None => self.tell(|subject| probe::text(probe, subject)),
         }
+    }
+
+    /// What there is to tell of it.
+    pub fn tell(&self, of: impl FnOnce(&Subject<'_>) -> Result<String>) -> Result<String> {
         let host = self.uuid()?;
         let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let subject = Subject {
@@ -111,7 +121,7 @@ impl Host {
             counters: counters.as_ref(),
             details: &self.details,
         };
-        probe::text(probe, &subject)
+        of(&subject)
     }
 
     /// `…/im/xcp.d/monitord-client_control.sh` → `…/im/xcp-probes.d`

@@ -12,9 +12,9 @@ mod host;
 mod kind;
 mod log;
 mod message;
+mod polled;
 mod round;
 mod sender;
 mod state_vm;
 mod status;
-
 mod third_party;

@@ -17,9 +17,14 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// What each of a folder's probes says, in the order of their names, with its path.
 pub fn run(host: &Host, folder: &str) -> Vec<(PathBuf, Result<String>)> {
+    run_with(host, folder, &[&host.id.to_string(), &host.name])
+}
+
+/// The same with other arguments after the driver's name.
+pub fn run_with(host: &Host, folder: &str, words: &[&str]) -> Vec<(PathBuf, Result<String>)> {
     let Some(probes) = host.probes_folder() else { return Vec::new() };
     let probes = executables(&probes.join(folder), folder);
-    let said = parallel::map(&probes, |probe| ask(host, probe));
+    let said = parallel::map(&probes, |probe| ask(host, probe, words));
     probes.into_iter().zip(said).collect()
 }
 
@@ -37,9 +42,9 @@ fn executables(path: &Path, folder: &str) -> Vec<PathBuf> {
 }
 
 /// With the arguments and the standard input that OpenNebula gives its own client's probes.
-fn ask(host: &Host, probe: &Path) -> Result<String> {
+fn ask(host: &Host, probe: &Path, words: &[&str]) -> Result<String> {
     let mut command = Command::new(probe);
-    command.args([&host.im_mad, &host.id.to_string(), &host.name]);
+    command.arg(&host.im_mad).args(words);
     command.current_dir(probe.parent().context("a probe is in a folder")?);
     let (said, fed) = process::feed(&mut command, LIMIT, host.stop.flag(), |mut stdin| {
         match stdin.write_all(host.configuration.as_bytes()) {

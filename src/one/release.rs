@@ -12,6 +12,8 @@ pub struct Release(Vec<u32>);
 const PLAIN_ERRORS_SINCE: [u32; 3] = [6, 0, 3];
 /// From this release on hosts keep reporting to onemonitord; before, oned asks them.
 const MONITORD_SINCE: [u32; 2] = [5, 12];
+/// From this release on a VM's use is called CPU and MEMORY; before, USEDCPU and USEDMEMORY.
+const CPU_SINCE: [u32; 2] = [4, 14];
 
 impl Release {
     /// The text of VERSION in the remotes that the script stands in.
@@ -35,6 +37,11 @@ impl Release {
     /// Whether its oned asks a host for everything, VMs included, instead of listening to it.
     pub fn polls(&self) -> bool {
         self.0 < MONITORD_SINCE.to_vec()
+    }
+
+    /// Whether it reads a VM's use as USEDCPU and USEDMEMORY.
+    pub fn says_used(&self) -> bool {
+        self.0 < CPU_SINCE.to_vec()
     }
 }
 
@@ -62,6 +69,7 @@ mod tests {
             (vec![7, 4, 0], false),
         ] {
             assert_eq!(Release(numbers.clone()).polls(), polls, "{numbers:?}");
+            assert_eq!(Release(numbers.clone()).says_used(), numbers < vec![4, 14], "{numbers:?}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `host/system`: what the host is and has.
 
-use super::{Subject, datastores, number, string};
+use super::{Subject, datastores, number, string, wild_vms};
 use crate::one::Release;
 use crate::report::Result;
 use crate::xe::{Record, record::map_value};
@@ -10,10 +10,20 @@ use std::path::Path;
 const FIELDS: [&str; 6] = ["uuid", "hostname", "cpu_info", "memory-total", "software-version", "name-label"];
 
 pub fn run(subject: &Subject<'_>) -> Result<String> {
+    Ok(describe_host(subject)? + &describe_room(subject)? + &wild_vms::run(subject)?)
+}
+
+/// Its own values, one a line.
+pub fn describe_host(subject: &Subject<'_>) -> Result<String> {
     let (uuid, called_as) = (subject.host.to_string(), subject.called_as);
     let host =
         subject.xe.list("host", &FIELDS, &[("uuid", &uuid)], |record| describe(record, called_as))?.pop();
-    let mut text = host.with_context(|| format!("host {uuid} has left the pool"))?;
+    host.with_context(|| format!("host {uuid} has left the pool"))
+}
+
+/// How full its datastores are.
+pub fn describe_room(subject: &Subject<'_>) -> Result<String> {
+    let mut text = String::new();
     datastores::describe(&mut text, subject.datastores)?;
     Ok(text)
 }

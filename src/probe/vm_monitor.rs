@@ -21,8 +21,29 @@ struct Resident {
     memory_actual_bytes: Option<u64>,
 }
 
-/// One line for each VM. The number of calls does not depend on how many there are.
+/// What a VM on the host uses.
+pub struct Use {
+    pub uuid: Uuid,
+    /// OpenNebula's number, if it is OpenNebula's.
+    pub vm_id: Option<u32>,
+    /// `NAME="value"` lines.
+    pub text: String,
+}
+
+/// One line for each VM.
 pub fn run(subject: &Subject<'_>) -> Result<String> {
+    let mut text = String::new();
+    for Use { uuid, vm_id, text: used } in all(subject)? {
+        if let Some(vm_id) = vm_id {
+            let packed = STANDARD.encode(used);
+            _ = writeln!(text, "VM = [ ID=\"{vm_id}\", DEPLOY_ID=\"{uuid}\", MONITOR=\"{packed}\" ]");
+        }
+    }
+    Ok(text)
+}
+
+/// All VMs on the host. The number of calls does not depend on how many there are.
+pub fn all(subject: &Subject<'_>) -> Result<Vec<Use>> {
     let host = subject.host.to_string();
     let filters = [("resident-on", host.as_str()), ("is-control-domain", "false")];
     let residents = subject.xe.list("vm", &FIELDS, &filters, Resident::read)?;
@@ -31,14 +52,9 @@ pub fn run(subject: &Subject<'_>) -> Result<String> {
     if residents.iter().any(|vm| vm.vm_id.is_some()) {
         details.refresh(subject.xe, &filters, &uuids)?;
     }
-    let mut text = String::new();
-    for vm in &residents {
-        if let Some(vm_id) = vm.vm_id {
-            let packed = STANDARD.encode(vm.describe(subject.counters, &details));
-            _ = writeln!(text, "VM = [ ID=\"{vm_id}\", DEPLOY_ID=\"{}\", MONITOR=\"{packed}\" ]", vm.uuid);
-        }
-    }
-    Ok(text)
+    let told =
+        |vm: Resident| Use { text: vm.describe(subject.counters, &details), uuid: vm.uuid, vm_id: vm.vm_id };
+    Ok(residents.into_iter().map(told).collect())
 }
 
 impl Resident {
