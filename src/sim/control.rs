@@ -6,6 +6,7 @@ use super::init::{self, Options};
 use super::log;
 use super::row::Class;
 use super::seed;
+use super::serve;
 use super::store::Store;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -58,6 +59,8 @@ enum Action {
     },
     /// Print the whole state in a stable order.
     Dump,
+    /// Answer as XAPI does over HTTP, until killed: measurements and consoles.
+    Serve(serve::Options),
     /// Make a pool anew of the objects that a file describes.
     Seed {
         /// The file: a paragraph for each object.
@@ -149,6 +152,7 @@ fn run(action: Action) -> Result<String> {
         Action::Log { clear: true } => log::clear(&store)?,
         Action::Log { clear: false } => return log::show(&store),
         Action::Dump => return dump(&store),
+        Action::Serve(options) => serve::run(&store, &options)?,
         Action::Seed { file } => seed::seed(&store, &file)?,
     }
     Ok(String::new())

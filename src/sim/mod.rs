@@ -21,6 +21,7 @@ mod refuse;
 mod row;
 mod seed;
 mod select;
+mod serve;
 mod storage;
 mod store;
 mod verbs;

@@ -101,7 +101,7 @@ impl Store {
     }
 
     /// Tells one version of the state from the next: every change makes another file.
-    fn version(&self) -> Option<(u64, i64, i64)> {
+    pub fn version(&self) -> Option<(u64, i64, i64)> {
         let about = fs::metadata(&self.path).ok()?;
         Some((about.ino(), about.mtime(), about.mtime_nsec()))
     }

@@ -120,8 +120,9 @@ pub fn query(call: &mut Call, sources: &[Source]) -> Outcome<()> {
     Ok(())
 }
 
+/// What is measured of a host.
 #[expect(clippy::cast_precision_loss, reason = "a gauge is shown with six digits")]
-fn sources(pool: &Pool, host: &Row) -> Vec<Source> {
+pub fn sources(pool: &Pool, host: &Row) -> Vec<Source> {
     let source = |name: &str, description: &str, max, units, value| Source {
         name: name.to_owned(),
         description: description.to_owned(),

@@ -87,10 +87,12 @@ pub fn begin(pool: &mut Pool, uuid: &str, host: &str) -> Outcome<()> {
             row.put("bios-strings", name, *value);
         }
     }
+    // Without QEMU there is no screen (xenops_server_xen.ml `get_state`).
+    let protocol = if kind == "pv" { "VT100" } else { "RFB" };
     row.set("current-domain-type", kind);
     let mut row = Row::new(Class::Console, console.clone());
     row.set("vm-uuid", uuid.to_owned());
-    row.set("protocol", "RFB");
+    row.set("protocol", protocol);
     row.set("location", format!("https://{address}/console?uuid={console}"));
     pool.insert(row);
     Ok(())

@@ -1,7 +1,7 @@
 //! The verbs that do something, one table for each kind of object.
 
 mod cloning;
-mod host;
+pub mod host;
 mod install;
 mod machine;
 mod memory;
@@ -10,7 +10,7 @@ mod network;
 mod power;
 mod snapshot;
 mod sr;
-mod task;
+pub mod task;
 mod uninstall;
 mod vbd;
 mod vdi;

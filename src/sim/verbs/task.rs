@@ -58,8 +58,9 @@ fn cancel(pool: &Pool, call: &mut Call) -> Outcome<()> {
     pool.get(Class::Task, call.command.need("uuid")?).map(|_| ())
 }
 
+/// What is measured of a VM that has a domain.
 #[expect(clippy::cast_precision_loss, reason = "a gauge is shown with six digits")]
-fn sources(pool: &Pool, vm: &Row) -> Vec<Source> {
+pub fn sources(pool: &Pool, vm: &Row) -> Vec<Source> {
     let source = |name: String, description: String, max, units, value| Source {
         name,
         description,
