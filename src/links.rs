@@ -9,10 +9,11 @@ use std::path::Path;
 pub const PROGRAM: &str = "one-xcp";
 
 /// Scripts of `vmm/xcp` that do their work.
-const ACTIONS: [&str; 10] = [
+const ACTIONS: [&str; 11] = [
     "cancel",
     "deploy",
     "migrate",
+    "migrate_local",
     "poll",
     "prereconfigure",
     "reconfigure",
@@ -23,14 +24,13 @@ const ACTIONS: [&str; 10] = [
 ];
 
 /// Scripts of `vmm/xcp` that OpenNebula may call and that say that they cannot be had yet.
-const NOT_YET: [&str; 14] = [
+const NOT_YET: [&str; 13] = [
     "attach_disk",
     "attach_nic",
     "detach_disk",
     "detach_nic",
     "exec",
     "exec_cancel",
-    "migrate_local",
     "reboot",
     "reset",
     "restore",

@@ -4,6 +4,7 @@
 mod common;
 
 use common::Host;
+use common::recorded_action::RecordedAction;
 use common::steps::{self, Wrong};
 use std::fs;
 
@@ -123,4 +124,19 @@ fn whichever_call_goes_wrong_the_vm_is_on_one_host_and_the_pool_as_before_or_don
             assert_eq!(host.host_of(&uuid), "xcp-b", "{step:#?}");
         },
     );
+}
+
+#[test]
+fn under_its_old_local_name_it_asks_the_host_over_the_network() {
+    let host = Host::new();
+    let uuid = host.deploy().ok();
+    let file = host.path("password");
+    fs::write(&file, "root\nxen\n").unwrap();
+    let local = RecordedAction { action: "migrate_local", ..RecordedAction::load("migrate", "migrate") };
+    // On the front-end there is no XAPI, so one that is asked without a name does not answer there.
+    let line = local.run(&host, &uuid).failure();
+    assert!(line.contains("Authentication failed"), "{line}");
+    let host = host.set("XE_PASSWORD_FILE", file.to_str().unwrap());
+    local.run(&host, &uuid).ok();
+    assert_eq!(host.host_of(&uuid), "xcp-b");
 }

@@ -167,6 +167,20 @@ fn a_templates_own_disks_give_way_to_opennebulas() {
 }
 
 #[test]
+fn a_templates_own_disks_need_no_default_sr_where_default_sr_is_set() {
+    let host = Host::new();
+    let sr = host.xe(&["pool-list", "params=default-SR", "--minimal"]);
+    let pool = host.xe(&["pool-list", "--minimal"]);
+    host.xe(&["pool-param-set", &format!("uuid={pool}"), "default-SR="]);
+    let host = host.set("TEMPLATE", "Debian Bookworm 12").set("DEFAULT_SR", &sr);
+    let before = host.dump();
+    let uuid = host.deploy().ok();
+    assert_eq!(vbds(&host, &uuid, "type=Disk", "vdi-name-label").split(',').count(), 2);
+    host.on_vm("shutdown", TERMINATE, &uuid).ok();
+    host.is_as(&before);
+}
+
+#[test]
 fn a_templates_own_disks_go_with_a_deployment_that_fails() {
     let host = Host::new().set("TEMPLATE", "Debian Bookworm 12");
     let before = host.dump();

@@ -1,6 +1,7 @@
 //! `migrate`: moves a running VM to another host of the pool.
 
 use super::Caller;
+use crate::one::Conf;
 use crate::parallel;
 use crate::report::{self, Result};
 use crate::xe::{PowerState, Uuid, Xe, host, outcome_unknown, vm, xe_error};
@@ -25,11 +26,29 @@ pub struct Args {
 
 pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let conf = caller.conf()?;
-    let server = if args.src_host.is_empty() { &args.dest_host } else { &args.src_host };
-    let xe = caller.xe(&conf, server)?;
+    let xe = caller.xe(&conf, args.source())?;
+    migrate(&xe, &conf, args)
+}
+
+/// `migrate_local`, which OpenNebula's option `-l migrate=migrate_local` calls on the front-end instead: there
+/// is no XAPI of its own.
+pub fn run_on_front_end(caller: &Caller, args: &Args) -> Result<String> {
+    let conf = caller.conf()?;
+    let xe = caller.xe_of_host(&conf, args.source())?;
+    migrate(&xe, &conf, args)
+}
+
+impl Args {
+    /// The host whose XAPI is asked; any of the pool's will do.
+    fn source(&self) -> &str {
+        if self.src_host.is_empty() { &self.dest_host } else { &self.src_host }
+    }
+}
+
+fn migrate(xe: &Xe, conf: &Conf, args: &Args) -> Result<String> {
     let vm_id = args.rest.first().and_then(|word| word.parse().ok());
-    let _lock = Caller::lock(&xe, vm_id)?;
-    let (vm, hosts) = parallel::both(|| vm::Vm::find(&xe, &args.deploy_id), || host::Host::all(&xe));
+    let _lock = Caller::lock(xe, vm_id)?;
+    let (vm, hosts) = parallel::both(|| vm::Vm::find(xe, &args.deploy_id), || host::Host::all(xe));
     let hosts = hosts?;
     let dest = host::named(&hosts, &args.dest_host).context("the destination")?;
     let vm = vm?.with_context(|| format!("the pool has no VM {}", args.deploy_id))?;
@@ -45,7 +64,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
             report::info(
                 "disks of the VM are on storage that the destination does not see: they move with it",
             );
-            storage_motion::run(&xe, &conf, &vm.uuid, dest)
+            storage_motion::run(xe, conf, &vm.uuid, dest)
         }
         other => other.map(drop),
     };
@@ -55,7 +74,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
         Err(error) if outcome_unknown(&error) => report::warn(format!("{error:#}")),
         Err(error) => return Err(explained(error, &args.dest_host)),
     }
-    confirm(&xe, &vm.uuid, dest)?;
+    confirm(xe, &vm.uuid, dest)?;
     Ok(String::new())
 }
 

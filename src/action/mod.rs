@@ -41,7 +41,16 @@ impl Caller {
 
     /// The XAPI to talk to: this host's own, or over the network that of XE_SERVER.
     pub fn xe(&self, conf: &Conf, host: &str) -> Result<Xe> {
-        let server = match conf.optional("XE_SERVER") {
+        self.xe_of(conf, conf.optional("XE_SERVER"), host)
+    }
+
+    /// From the front-end for sure: the host's XAPI over the network, also where XE_SERVER is not set.
+    pub fn xe_of_host(&self, conf: &Conf, host: &str) -> Result<Xe> {
+        self.xe_of(conf, conf.optional("XE_SERVER").or(Some(NAMED_HOST)), host)
+    }
+
+    fn xe_of(&self, conf: &Conf, server: Option<&str>, host: &str) -> Result<Xe> {
+        let server = match server {
             Some(NAMED_HOST) => {
                 ensure!(!host.is_empty(), "XE_SERVER is {NAMED_HOST}, but no host was named");
                 ensure!(!host.starts_with('-'), "{host:?} is not a host's name");

@@ -65,9 +65,14 @@ impl Vm {
     }
 }
 
-/// Makes a halted VM out of a template (by uuid or name-label).
-pub fn install(template: &str, name_label: &str) -> Call {
-    call("vm-install").set("template", template).set("new-name-label", name_label)
+/// Makes a halted VM out of a template (by uuid or name-label); the template's own disks, if it has any, go on
+/// this SR, else on the pool's default SR.
+pub fn install(template: &str, name_label: &str, sr: Option<&Uuid>) -> Call {
+    let call = call("vm-install").set("template", template).set("new-name-label", name_label);
+    match sr {
+        Some(sr) => call.set("sr-uuid", sr),
+        None => call,
+    }
 }
 
 pub fn set(uuid: &Uuid) -> Call {

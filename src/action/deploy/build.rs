@@ -12,16 +12,22 @@ use crate::undo::Undo;
 use crate::xe::transfer::StreamFormat;
 use crate::xe::vbd::Vbd;
 use crate::xe::{
-    Uuid, Xe, call, failed_with, network, outcome_unknown, vbd, vdi, vm, was_refused_in_passing,
+    Uuid, Xe, call, failed_with, network, outcome_unknown, vbd, vdi, vm, was_refused_in_passing, xe_error,
 };
 use anyhow::Context;
 use std::path::Path;
 
 /// Makes the VM's record. It is marked and gets its name by the next call, [`fill`]'s first.
-pub fn install(xe: &Xe, undo: &Undo<'_>, vm: &Vm, plan: &Plan) -> Result<Uuid> {
+pub fn install(xe: &Xe, undo: &Undo<'_>, pool: &Pool, vm: &Vm, plan: &Plan) -> Result<Uuid> {
     let name = mark::vm_name(vm.vm_id);
     let unmarked_name = mark::unmarked_vm_name(vm.vm_id);
-    let made = xe.ask(&vm::install(&plan.template, &unmarked_name));
+    let made = match xe.ask(&vm::install(&plan.template, &unmarked_name, None)) {
+        // Named only then: XAPI copies a template's disks to an SR that is named, which it else clones.
+        Err(error) if wants_sr(&error) && pool.default_sr.is_some() => {
+            xe.ask(&vm::install(&plan.template, &unmarked_name, pool.default_sr.as_ref()))
+        }
+        other => other,
+    };
     if made.is_err() {
         unanswered::find_vm(xe, undo, &unmarked_name);
     }
@@ -39,6 +45,12 @@ pub fn install(xe: &Xe, undo: &Undo<'_>, vm: &Vm, plan: &Plan) -> Result<Uuid> {
     undo_with_disks.keep();
     undo.by(vm::destroy(&uuid));
     Ok(uuid)
+}
+
+/// Whether `vm-install` failed because the pool has no default SR for the template's own disks; a failure of the
+/// command line's, which has no code (cli_operations.ml `vm_install_real`).
+fn wants_sr(error: &anyhow::Error) -> bool {
+    xe_error(error).is_some_and(|error| error.words.contains("valid default SR"))
 }
 
 /// Templates of guest systems bring disks of their own, empty; OpenNebula's take their place.

@@ -91,7 +91,7 @@ fn remove_replaced(xe: &Xe, plan: &Plan, running: &Uuid, older: &[Halted]) -> Re
 
 fn build_and_start(xe: &Xe, pool: &Pool, vm: &Vm, plan: &Plan) -> Result<Uuid> {
     let undo = Undo::new(xe);
-    let uuid = build::install(xe, &undo, vm, plan)?;
+    let uuid = build::install(xe, &undo, pool, vm, plan)?;
     let built =
         build::fill(xe, &undo, pool, vm, plan, &uuid).and_then(|()| build::start(xe, &undo, pool, vm, &uuid));
     if built.is_err() {
