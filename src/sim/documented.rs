@@ -172,6 +172,7 @@ const DOCUMENTED: &[Documented] = &[
     ("VM_SHUTDOWN_TIMEOUT", "VM failed to shutdown before the timeout expired", &["vm", "timeout"]),
     ("VM_SUSPEND_TIMEOUT", "VM failed to suspend before the timeout expired", &["vm", "timeout"]),
     ("VM_TOOMANY_VCPUS", "Too many VCPUs to start this VM", &["vm"]),
+    ("VTPM_MAX_AMOUNT_REACHED", "The VM cannot be associated with more VTPMs.", &["amount"]),
     ("XENAPI_MISSING_PLUGIN", "The requested plug-in could not be found.", &["name"]),
     ("XENAPI_PLUGIN_FAILURE", "There was a failure communicating with the plug-in.", &["status", "stdout", "stderr"]),
 ];

@@ -98,6 +98,7 @@ pub const LISTED: &[Listed] = &[
         &["uuid", "name-label", "name-description", "status", "progress"],
     ),
     listed("message", Class::Message, fields::MESSAGE, &[]),
+    listed("vtpm", Class::Vtpm, fields::VTPM, &["uuid", "vm-uuid", "profile"]),
 ];
 
 /// The list of this name.

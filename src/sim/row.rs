@@ -22,11 +22,12 @@ pub enum Class {
     Task,
     Console,
     Message,
+    Vtpm,
 }
 
 impl Class {
     /// Every class, in the order of the state file.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Pool,
         Self::Host,
         Self::Vm,
@@ -41,6 +42,7 @@ impl Class {
         Self::Task,
         Self::Console,
         Self::Message,
+        Self::Vtpm,
     ];
 
     /// The class as `UUID_INVALID` and `MAP_DUPLICATE_KEY` name it.
@@ -60,6 +62,7 @@ impl Class {
             Self::Task => "task",
             Self::Console => "console",
             Self::Message => "message",
+            Self::Vtpm => "VTPM",
         }
     }
 
@@ -159,6 +162,7 @@ impl Class {
                 ("live-patching-disabled", "false"),
                 ("https-only", "false"),
             ],
+            Self::Vtpm => &[("is_unique", "false")],
             Self::Vlan | Self::Task | Self::Console | Self::Message => &[],
         }
     }

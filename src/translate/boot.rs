@@ -2,28 +2,38 @@
 
 use crate::one::Vm;
 use crate::one::disk::Medium;
+use crate::report::Result;
+use anyhow::ensure;
 
 /// Xen's letters: hard disk, CD, network; all of them, where OpenNebula does not say.
 const DEFAULT_ORDER: &str = "cdn";
 
 /// Parameters for `vm-param-set`.
-pub fn params(vm: &Vm) -> Vec<(String, String)> {
+pub fn params(vm: &Vm) -> Result<Vec<(String, String)>> {
     let os = vm.section("OS");
-    let kernel = first(&[os.text("KERNEL"), os.text("KERNEL_DS")]);
+    for name in ["KERNEL_DS", "INITRD_DS"] {
+        ensure!(
+            os.text(name).is_empty(),
+            "VM/TEMPLATE/OS/{name} cannot be honoured: XAPI takes kernels only from folders of the host's own \
+             (/var/lib/xcp/guest); put it there and name its path in {}",
+            name.trim_end_matches("_DS")
+        );
+    }
+    let kernel = os.text("KERNEL");
     let bootloader = os.text("BOOTLOADER");
     if kernel.is_empty() && bootloader.is_empty() {
-        return hvm(vm);
+        return Ok(hvm(vm));
     }
     let set = [
         // An empty policy is what makes a VM paravirtualized (xapi xapi_vm_helpers.ml derive_domain_type).
         ("HVM-boot-policy", ""),
         ("PV-bootloader", bootloader),
         ("PV-kernel", kernel),
-        ("PV-ramdisk", first(&[os.text("INITRD"), os.text("INITRD_DS")])),
+        ("PV-ramdisk", os.text("INITRD")),
         ("PV-args", &arguments(os.text("ROOT"), os.text("KERNEL_CMD"))),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()));
-    set.into_iter().filter(|(name, value)| name == "HVM-boot-policy" || !value.is_empty()).collect()
+    Ok(set.into_iter().filter(|(name, value)| name == "HVM-boot-policy" || !value.is_empty()).collect())
 }
 
 /// The firmware is always said: a template's own would decide otherwise, and has changed with releases.
@@ -103,10 +113,6 @@ fn named_device(vm: &Vm, word: &str) -> Option<Device> {
 
 fn is_cdrom(vm: &Vm, disk_id: u32) -> bool {
     vm.disks.iter().any(|disk| disk.disk_id == disk_id && disk.medium == Medium::CdRom)
-}
-
-fn first<'a>(texts: &[&'a str]) -> &'a str {
-    texts.iter().copied().find(|text| !text.is_empty()).unwrap_or_default()
 }
 
 fn arguments(root: &str, kernel_cmd: &str) -> String {

@@ -2,7 +2,7 @@
 
 use crate::one::Vm;
 use crate::report::Result;
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 
 /// Xen's weight for one whole CPU; OpenNebula's CPU=1 (credit scheduler, 1 to 65535).
 const WEIGHT_OF_ONE_CPU: f64 = 256.0;
@@ -52,21 +52,34 @@ fn cap_percent(cpu: f64) -> u32 {
     (cpu * 100.0).round().clamp(1.0, 100.0 * f64::from(MAX_VCPUS)) as u32
 }
 
-/// The host CPUs that the scheduler pinned the VM to.
+/// The host CPUs that the scheduler pinned the VM to, as XAPI reads them (xapi_xenops.ml `scheduler_params`):
+/// `1,2,3` is for all VCPUs, `1;2;3` gives each its own, and those not named the first.
 fn pinned(vm: &Vm) -> Option<String> {
     let policy = vm.section("TOPOLOGY").text("PIN_POLICY").to_ascii_uppercase();
     if policy.is_empty() || policy == "NONE" {
         return None;
     }
-    let nodes = vm.template.all("NUMA_NODE").map(|node| node.text("CPUS")).filter(|cpus| !cpus.is_empty());
-    Some(nodes.collect::<Vec<_>>().join(",")).filter(|mask| !mask.is_empty())
+    let nodes = vm.template.all("NUMA_NODE").flat_map(|node| node.text("CPUS").split(','));
+    let cpus: Vec<&str> = nodes.map(str::trim).filter(|cpu| !cpu.is_empty()).collect();
+    // With SHARED the VCPUs share the CPUs, else the scheduler has chosen one for each.
+    let each_its_own = policy != "SHARED" && cpus.len() == vm.vcpu as usize;
+    Some(cpus.join(if each_its_own { ";" } else { "," })).filter(|mask| !mask.is_empty())
 }
 
 fn cores_per_socket(vm: &Vm) -> Result<Option<u32>> {
     let topology = vm.section("TOPOLOGY");
     let cores: Option<u32> = topology.get("CORES")?;
     let threads: u32 = topology.get("THREADS")?.unwrap_or(1).max(1);
-    let Some(cores) = cores.map(|cores| cores * threads) else { return Ok(None) };
+    let sockets: Option<u32> = topology.get("SOCKETS")?;
+    let cores = match (cores, sockets) {
+        (Some(cores), _) => cores.saturating_mul(threads),
+        (None, Some(sockets)) if sockets > 0 && vm.vcpu_max.is_multiple_of(sockets) => vm.vcpu_max / sockets,
+        (None, Some(sockets)) => bail!(
+            "VM/TEMPLATE/TOPOLOGY/SOCKETS is {sockets}, over which {} VCPUs cannot be spread",
+            vm.vcpu_max
+        ),
+        (None, None) => return Ok(None),
+    };
     ensure!(
         cores > 0 && vm.vcpu_max.is_multiple_of(cores),
         "VM/TEMPLATE/TOPOLOGY asks for {cores} VCPUs a socket, of which {} VCPUs cannot be made",

@@ -5,6 +5,7 @@ pub mod cpu;
 pub mod device;
 pub mod mark;
 pub mod memory;
+pub mod pci;
 pub mod platform;
 pub mod raw;
 pub mod unsupported;

@@ -1,4 +1,4 @@
-//! FEATURES, INPUT and VIDEO → XAPI's `platform` map.
+//! FEATURES, INPUT, VIDEO and the keyboard's layout → XAPI's `platform` map.
 
 use crate::one::Vm;
 use crate::report::Result;
@@ -16,9 +16,6 @@ pub fn params(vm: &Vm) -> Result<Vec<(String, String)>> {
     if let Some(yes) = features.yes_no("VIRIDIAN").or_else(|| features.yes_no("HYPERV")) {
         set("viridian", yes.to_string());
     }
-    if features.is_yes("LOCALTIME") {
-        set("localtime", "true".to_owned());
-    }
     if vm.template.all("INPUT").any(|input| input.text("TYPE").eq_ignore_ascii_case("tablet")) {
         set("usb", "true".to_owned());
         set("usb_tablet", "true".to_owned());
@@ -28,6 +25,10 @@ pub fn params(vm: &Vm) -> Result<Vec<(String, String)>> {
         "vga" => set("vga", "std".to_owned()),
         "cirrus" => set("vga", "cirrus".to_owned()),
         _ => {}
+    }
+    let keymap = vm.section("GRAPHICS").text("KEYMAP").to_owned();
+    if !keymap.is_empty() {
+        set("keymap", keymap);
     }
     if let Some(vram_kib) = video.get::<u64>("VRAM")? {
         set("videoram", vram_kib.div_ceil(1024).max(4).to_string());

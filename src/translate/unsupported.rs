@@ -4,9 +4,30 @@ use crate::one::{Element, Vm};
 
 /// Attributes of the template itself.
 const TEMPLATE: [(&str, &str); 3] = [
-    ("TPM", "the VM gets no TPM"),
-    ("PCI", "no PCI device is passed through"),
+    ("FILESYSTEM", "XAPI shares no folders of the host"),
+    ("MEMORY_ENCRYPTION", "XAPI has no such setting"),
     ("CPU_MODEL", "XAPI shows guests the CPU features that all hosts of the pool have"),
+];
+
+/// Attributes of sections that stand once in a template.
+const SECTIONS: [(&str, &str, &str); 13] = [
+    (
+        "FEATURES",
+        "LOCALTIME",
+        "XAPI starts the guest's clock at UTC; RAW platform:timeoffset=SECONDS moves it",
+    ),
+    ("FEATURES", "GUEST_AGENT", "XAPI talks to the XenServer guest tools"),
+    ("FEATURES", "VIRTIO_SCSI_QUEUES", "XAPI gives every guest the same disk device"),
+    ("FEATURES", "VIRTIO_BLK_QUEUES", "XAPI gives every guest the same disk device"),
+    ("FEATURES", "IOTHREADS", "XAPI has no such setting"),
+    ("TOPOLOGY", "HUGEPAGE_SIZE", "Xen backs guests with large pages by itself"),
+    ("TOPOLOGY", "MEMORY_ACCESS", "XAPI shows guests no NUMA nodes"),
+    ("TOPOLOGY", "NODE_AFFINITY", "Xen chooses the nodes, near the CPUs the VM is pinned to"),
+    ("OS", "SD_DISK_BUS", "XAPI gives every guest the same disk device"),
+    ("OS", "FIRMWARE_FORMAT", "XAPI has firmware of its own"),
+    ("VIDEO", "RESOLUTION", "the guest chooses"),
+    ("VIDEO", "IOMMU", "XAPI has no such setting"),
+    ("VIDEO", "ATS", "XAPI has no such setting"),
 ];
 
 /// Attributes of each DISK: the storage repository decides how its disks are read and written.
@@ -32,6 +53,11 @@ pub fn warnings(vm: &Vm) -> Vec<String> {
     };
     for (name, why) in TEMPLATE {
         note(&vm.template, name, why);
+    }
+    for (section, name, why) in SECTIONS {
+        for section in vm.template.all(section).filter(|section| section.yes_no(name) != Some(false)) {
+            note(section, name, why);
+        }
     }
     for disk in vm.template.all("DISK") {
         for name in DISK {
@@ -67,6 +93,7 @@ pub fn warnings(vm: &Vm) -> Vec<String> {
                 .to_owned(),
         );
     }
+    devices(vm, &mut warnings);
     let graphics = vm.section("GRAPHICS");
     if graphics.text("TYPE").eq_ignore_ascii_case("SPICE") {
         warnings.push("VM/TEMPLATE/GRAPHICS/TYPE is SPICE: XAPI's consoles speak VNC only".to_owned());
@@ -76,4 +103,38 @@ pub fn warnings(vm: &Vm) -> Vec<String> {
         foreign.map(|raw| format!("VM/TEMPLATE/RAW is for {}, not for xcp: left out", raw.text("TYPE"))),
     );
     warnings
+}
+
+/// What a device is asked to be and XAPI has none of.
+fn devices(vm: &Vm, warnings: &mut Vec<String>) {
+    for pci in vm.template.all("PCI").filter(|pci| super::pci::is_mediated(pci)) {
+        warnings.push(format!(
+            "{} is not honoured: XAPI passes whole devices through, no mediated ones",
+            pci.path
+        ));
+    }
+    if super::pci::has_tpm(vm) {
+        warnings.push(
+            "VM/TEMPLATE/TPM: the VM's TPM begins empty at each deployment; what the guest keeps in it does not \
+             outlive a power-off"
+                .to_owned(),
+        );
+    }
+    let video = vm.section("VIDEO");
+    let kind = video.text("TYPE").to_ascii_lowercase();
+    if !["", "auto", "vga", "cirrus"].contains(&kind.as_str()) {
+        warnings.push(format!(
+            "VM/TEMPLATE/VIDEO/TYPE is {kind}: XAPI has vga and cirrus, the VM gets its template's"
+        ));
+    }
+    let topology = vm.section("TOPOLOGY");
+    if topology.get::<u32>("THREADS").ok().flatten().is_some_and(|threads| threads > 1) {
+        warnings.push(
+            "VM/TEMPLATE/TOPOLOGY/THREADS is not honoured: XAPI shows each thread as a core".to_owned(),
+        );
+    }
+    let architecture = vm.section("OS").text("ARCH").to_owned();
+    if !["", "x86_64", "i686"].contains(&architecture.as_str()) {
+        warnings.push(format!("VM/TEMPLATE/OS/ARCH is {architecture}: XAPI's VMs are x86_64"));
+    }
 }

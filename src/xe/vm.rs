@@ -108,6 +108,11 @@ pub fn live_migrate(uuid: &Uuid, host: &Uuid) -> Call {
     call("vm-migrate").set("uuid", uuid).set("host-uuid", host).set("live", true)
 }
 
+/// Gives a halted VM an empty TPM, which goes with it (xapi_vtpm.ml).
+pub fn create_vtpm(uuid: &Uuid) -> Call {
+    call("vtpm-create").set("vm-uuid", uuid)
+}
+
 /// Static and dynamic limits in one call: one by one they would have to be set in an order that depends on
 /// what they are now.
 pub fn memory_limits(uuid: &Uuid, limits: &MemoryLimits) -> Call {

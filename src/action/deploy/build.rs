@@ -67,6 +67,7 @@ fn remove_template_disks(xe: &Xe, uuid: &Uuid) -> Result<()> {
 /// Gives the VM its memory, disks and NICs: all side by side, each disk and NIC a chain of its own.
 pub fn fill(xe: &Xe, undo: &Undo<'_>, pool: &Pool, vm: &Vm, plan: &Plan, uuid: &Uuid) -> Result<()> {
     let mut pieces = vec![Piece::Memory];
+    pieces.extend(plan.has_tpm.then_some(Piece::Tpm));
     pieces.extend(plan.disks.iter().map(Piece::Disk));
     pieces.extend(
         vm.nics.iter().zip(&pool.networks).enumerate().map(|(device, (nic, network))| Piece::Nic {
@@ -78,6 +79,9 @@ pub fn fill(xe: &Xe, undo: &Undo<'_>, pool: &Pool, vm: &Vm, plan: &Plan, uuid: &
     let added = parallel::map(&pieces, |piece| match piece {
         Piece::Memory => {
             xe.run(&vm::memory_limits(uuid, &plan.memory)).map(drop).context("cannot set the VM's memory")
+        }
+        Piece::Tpm => {
+            xe.run(&vm::create_vtpm(uuid)).map(drop).context("cannot give the VM a TPM (VM/TEMPLATE/TPM)")
         }
         Piece::Disk(disk) => {
             add_disk(xe, undo, pool, vm, uuid, disk).with_context(|| format!("disk {}", disk.slot.disk_id))
@@ -91,6 +95,7 @@ pub fn fill(xe: &Xe, undo: &Undo<'_>, pool: &Pool, vm: &Vm, plan: &Plan, uuid: &
 
 enum Piece<'a> {
     Memory,
+    Tpm,
     Disk(&'a PlannedDisk),
     Nic { device: usize, nic: &'a crate::one::Nic, network: &'a Uuid },
 }

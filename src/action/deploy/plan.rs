@@ -6,7 +6,7 @@ use crate::one::disk::Origin;
 use crate::one::{Conf, Disk, Vm};
 use crate::report::Result;
 use crate::translate::device::{ContextDevice, Slot};
-use crate::translate::{boot, cpu, device, memory, platform, raw};
+use crate::translate::{boot, cpu, device, memory, pci, platform, raw};
 use crate::xe::Uuid;
 use crate::xe::vm::MemoryLimits;
 use anyhow::{Context, ensure};
@@ -24,6 +24,7 @@ pub struct Plan {
     pub params: Vec<(String, String)>,
     pub memory: MemoryLimits,
     pub disks: Vec<PlannedDisk>,
+    pub has_tpm: bool,
     /// The halted VM whose disks are taken over.
     pub replaces: Option<Uuid>,
 }
@@ -66,13 +67,21 @@ impl Plan {
         ensure!(ids.len() == wanted, "VM/TEMPLATE has several disks with the same DISK_ID");
         let mut params = vec![("name-description".to_owned(), description(&vm.name))];
         params.extend(cpu::params(vm, conf.yes("CPU_CAP")?)?);
-        params.extend(boot::params(vm));
+        params.extend(boot::params(vm)?);
         params.extend(platform::params(vm)?);
+        params.extend(pci::params(vm)?);
         params.extend(raw::params(vm)?);
         let own_template = vm.attribute("XCP_TEMPLATE");
         let template =
             if own_template.is_empty() { conf.text("TEMPLATE", DEFAULT_TEMPLATE) } else { own_template };
-        Ok(Plan { template: template.to_owned(), params, memory: memory::limits(vm), disks, replaces: None })
+        Ok(Plan {
+            template: template.to_owned(),
+            params,
+            memory: memory::limits(vm),
+            disks,
+            has_tpm: pci::has_tpm(vm),
+            replaces: None,
+        })
     }
 
     /// With the disks that a halted VM of before already has, instead of their files: what the guest wrote

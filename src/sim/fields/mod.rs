@@ -9,6 +9,7 @@ mod task;
 mod vif;
 mod vm;
 mod vm_set;
+mod vtpm;
 
 pub use host::HOST;
 pub use network::{NETWORK, PIF, VLAN};
@@ -18,6 +19,7 @@ pub use task::{CONSOLE, MESSAGE, TASK};
 pub use vif::VIF;
 pub use vm::VM;
 pub use vm_set::{balloon, check_limits, limits_of, memory_limits};
+pub use vtpm::VTPM;
 
 use super::arguments::bytes;
 use super::pool::Pool;

@@ -120,7 +120,7 @@ pub const VM: &[Field] = &[
     ro("reference-label", Get::Kept),
     mro("bios-strings", Pairs::Kept),
     ro("pending-guidances", Get::Always("")),
-    ro("vtpms", Get::Always("")),
+    ro("vtpms", Get::Made(|pool, row| referring(pool, Class::Vtpm, "vm-uuid", row).join("; "))),
     ro("pending-guidances-recommended", Get::Always("")),
     ro("pending-guidances-full", Get::Always("")),
 ];

@@ -1,6 +1,7 @@
 //! Copies of VMs and of disks (xapi `xapi_vm_clone.ml`).
 
 use super::vif::made_mac;
+use super::vtpm;
 use crate::sim::guest;
 use crate::sim::pool::{Bytes, Pool};
 use crate::sim::refuse::Outcome;
@@ -140,6 +141,7 @@ pub fn copy_vm(pool: &mut Pool, from: &str, name: &str, how: How, ignored: &[Str
     pool.insert(vm);
     copy_vbds(pool, from, &uuid, how, ignored)?;
     copy_vifs(pool, from, &uuid, snapshot)?;
+    vtpm::copy(pool, from, &uuid);
     Ok(uuid)
 }
 

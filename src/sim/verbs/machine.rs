@@ -134,7 +134,7 @@ pub fn hard_shutdown(pool: &mut Pool, uuid: &str) -> Outcome<()> {
 /// Destroys the record of a VM with its VBDs and VIFs; disks stay.
 pub fn destroy(pool: &mut Pool, uuid: &str) -> Outcome<()> {
     lifecycle::check(pool, uuid, Op::Destroy)?;
-    for class in [Class::Vbd, Class::Vif, Class::Console] {
+    for class in [Class::Vbd, Class::Vif, Class::Console, Class::Vtpm] {
         for device in pool.referring_uuids(class, "vm-uuid", uuid) {
             pool.remove(class, &device);
         }

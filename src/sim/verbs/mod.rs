@@ -17,6 +17,7 @@ mod vdi;
 mod vdi_bytes;
 mod vif;
 mod vm_disk;
+mod vtpm;
 
 pub use machine::begin;
 pub use vif::made_mac;
@@ -26,7 +27,7 @@ use super::print::Record;
 
 /// Every verb but those that each class has.
 pub fn all() -> impl Iterator<Item = &'static Verb> {
-    let tables: [&'static [Verb]; 14] = [
+    let tables: [&'static [Verb]; 15] = [
         host::VERBS,
         install::VERBS,
         memory::VERBS,
@@ -41,6 +42,7 @@ pub fn all() -> impl Iterator<Item = &'static Verb> {
         vdi::VERBS,
         vif::VERBS,
         vm_disk::VERBS,
+        vtpm::VERBS,
     ];
     tables.into_iter().flatten()
 }
