@@ -5,6 +5,7 @@ use crate::action::{
 };
 #[cfg(feature = "simulator")]
 use crate::admin::demo;
+use crate::admin::ls;
 use crate::links::{self, PROGRAM};
 use crate::monitor::{client, control};
 use crate::one::Release;
@@ -54,6 +55,7 @@ pub enum Action {
     MonitorControl(control::Args),
     #[command(name = client::NAME, hide = true)]
     MonitorClient(client::Args),
+    Ls(ls::Args),
     #[cfg(feature = "simulator")]
     Demo(demo::Args),
     /// Print the links that make up the drivers, one a line
@@ -99,6 +101,7 @@ impl Action {
             Action::Probe(args) => ("probe", probe::run(caller, args)),
             Action::MonitorControl(args) => (control::SCRIPT, control::run(caller, args)),
             Action::MonitorClient(args) => (client::NAME, client::run(caller, args)),
+            Action::Ls(args) => ("ls", ls::run(caller, args)),
             #[cfg(feature = "simulator")]
             Action::Demo(args) => ("demo", demo::run(args)),
             Action::Links => (PROGRAM, Ok(links::all().join("\n"))),

@@ -2,7 +2,6 @@
 //! Platform. The program is `src/main.rs`; this library lets tests and benchmarks reach its parts.
 
 pub mod action;
-#[cfg(feature = "simulator")]
 pub mod admin;
 pub mod cli;
 pub mod image;
