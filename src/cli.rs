@@ -5,7 +5,7 @@ use crate::action::{
 };
 #[cfg(feature = "simulator")]
 use crate::admin::demo;
-use crate::admin::ls;
+use crate::admin::{gc, ls};
 use crate::links::{self, PROGRAM};
 use crate::monitor::{client, control};
 use crate::one::Release;
@@ -56,6 +56,7 @@ pub enum Action {
     #[command(name = client::NAME, hide = true)]
     MonitorClient(client::Args),
     Ls(ls::Args),
+    Gc(gc::Args),
     #[cfg(feature = "simulator")]
     Demo(demo::Args),
     /// Print the links that make up the drivers, one a line
@@ -102,6 +103,7 @@ impl Action {
             Action::MonitorControl(args) => (control::SCRIPT, control::run(caller, args)),
             Action::MonitorClient(args) => (client::NAME, client::run(caller, args)),
             Action::Ls(args) => ("ls", ls::run(caller, args)),
+            Action::Gc(args) => ("gc", gc::run(caller, args)),
             #[cfg(feature = "simulator")]
             Action::Demo(args) => ("demo", demo::run(args)),
             Action::Links => (PROGRAM, Ok(links::all().join("\n"))),

@@ -4,7 +4,7 @@
 
 use crate::report::{self, Result};
 use crate::signal::Stop;
-use anyhow::bail;
+use anyhow::{Context, bail};
 use rustix::fs::{FlockOperation, flock};
 use std::env;
 use std::fs::{self, File};
@@ -31,8 +31,7 @@ impl VmLock {
     ///
     /// Where no lock can be made (`TMPDIR` full or not writable) the action goes on without, and says so.
     pub fn take(vm_id: u32, limit: Duration, stop: &Stop) -> Result<VmLock> {
-        let user = rustix::process::getuid().as_raw();
-        let path = env::temp_dir().join(format!("one-xcp-{user}-vm-{vm_id}.lock"));
+        let path = path_of(vm_id);
         let end = Instant::now() + limit;
         let mut waits = false;
         loop {
@@ -59,6 +58,22 @@ impl VmLock {
 }
 
 impl VmLock {
+    /// Takes the lock if nobody has it.
+    pub fn try_take(vm_id: u32) -> Result<Option<VmLock>> {
+        let path = path_of(vm_id);
+        let follows_killed = path.exists();
+        let file =
+            try_lock(&path).with_context(|| format!("cannot lock VM {vm_id} with {}", path.display()))?;
+        Ok(file.map(|file| VmLock { file: Some(file), path, follows_killed }))
+    }
+
+    /// Whether an action of this machine and user is at work on OpenNebula's VM. Leaves the file as it is: it
+    /// tells the next action of one that was killed.
+    pub fn is_held(vm_id: u32) -> bool {
+        let Ok(file) = File::open(path_of(vm_id)) else { return false };
+        flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(rustix::io::Errno::WOULDBLOCK)
+    }
+
     /// Whether the action before on this machine did not get to its end.
     pub fn follows_a_killed_action(&self) -> bool {
         self.follows_killed
@@ -72,6 +87,11 @@ impl Drop for VmLock {
             _ = fs::remove_file(&self.path);
         }
     }
+}
+
+fn path_of(vm_id: u32) -> PathBuf {
+    let user = rustix::process::getuid().as_raw();
+    env::temp_dir().join(format!("one-xcp-{user}-vm-{vm_id}.lock"))
 }
 
 /// The locked file; none if another has it, or had it until now and has removed it.

@@ -1,6 +1,8 @@
 //! What people run by hand.
 
+pub mod claims;
 #[cfg(feature = "simulator")]
 pub mod demo;
+pub mod gc;
 pub mod ls;
 mod text;

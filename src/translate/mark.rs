@@ -55,6 +55,27 @@ pub fn vdi_tags(vm: &Uuid, vm_id: u32, disk_id: u32) -> Vec<String> {
     vec![vdi_tag(vm), vdi_name(vm_id, disk_id)]
 }
 
+/// The tag of a VDI that holds a persistent image: once its VM is terminated its last writes may be nowhere else.
+pub const PERSISTENT_TAG: &str = "one-persistent";
+
+/// The XAPI VM that a VDI with these tags was made for.
+pub fn vm_of_vdi(tags: &[String]) -> Option<Uuid> {
+    tags.iter().find_map(|tag| tag.strip_prefix("one-vm-")?.parse().ok())
+}
+
+/// OpenNebula's number of the VM and of the disk that a VDI with these tags was made for.
+pub fn disk_of_vdi(tags: &[String]) -> Option<(u32, u32)> {
+    tags.iter().find_map(|tag| {
+        let (vm_id, disk_id) = tag.strip_prefix("one-")?.split_once("-disk-")?;
+        Some((vm_id.parse().ok()?, disk_id.parse().ok()?))
+    })
+}
+
+/// OpenNebula's number of the VM that goes by [`unmarked_vm_name`].
+pub fn vm_id_of_unmarked(name: &str) -> Option<u32> {
+    name.strip_prefix("one-")?.strip_suffix("-being-made")?.parse().ok()
+}
+
 /// The disk that a VDI with these tags was made for.
 pub fn disk_id_of_vdi(vm_id: u32, tags: &[String]) -> Option<u32> {
     let start = format!("{}-disk-", vm_name(vm_id));
@@ -101,6 +122,11 @@ pub fn vif_marks(vm_id: u32, nic_id: u32) -> Vec<(String, String)> {
 
 fn in_other_config(marks: Vec<(&str, String)>) -> Vec<(String, String)> {
     marks.into_iter().map(|(key, value)| (format!("other-config:{key}"), value)).collect()
+}
+
+/// Whether the VM, or the one that it was copied from, was made for OpenNebula.
+pub fn is_marked(vm: &vm::Vm) -> bool {
+    vm.other_config(VM_ID).is_some()
 }
 
 /// Whether the VM is the one that was made for OpenNebula's VM, and not a copy of it.

@@ -9,6 +9,7 @@ pub mod power_state;
 pub mod record;
 pub mod session;
 pub mod sr;
+pub mod time;
 pub mod transfer;
 pub mod uuid;
 pub mod vbd;

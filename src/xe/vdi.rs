@@ -42,6 +42,11 @@ impl Vdi {
         self.allowed_operations.iter().any(|allowed| allowed == operation)
     }
 
+    /// All VDIs of the pool.
+    pub fn all(xe: &Xe) -> Result<Vec<Vdi>> {
+        xe.list("vdi", &FIELDS, &[], Vdi::read)
+    }
+
     /// The VDIs with this tag.
     pub fn with_tag(xe: &Xe, tag: &str) -> Result<Vec<Vdi>> {
         xe.list("vdi", &FIELDS, &[("tags:contains", tag)], Vdi::read)

@@ -112,7 +112,8 @@ fn add_disk(xe: &Xe, undo: &Undo<'_>, pool: &Pool, vm: &Vm, uuid: &Uuid, disk: &
         }
         Source::Image { file, vdi_size_bytes } => {
             let name = mark::vdi_name(vm.vm_id, slot.disk_id);
-            let tags = mark::vdi_tags(uuid, vm.vm_id, slot.disk_id);
+            let mut tags = mark::vdi_tags(uuid, vm.vm_id, slot.disk_id);
+            tags.extend(disk.is_persistent.then(|| mark::PERSISTENT_TAG.to_owned()));
             let vdi: Uuid = xe.ask(&vdi::create(pool.sr()?, &name, *vdi_size_bytes, &tags))?;
             undo.by(vdi::destroy(&vdi));
             let (filled, vbd) =

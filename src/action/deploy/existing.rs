@@ -93,7 +93,7 @@ fn check_runs_here(pool: &Pool, vm: &one::Vm, there: &vm::Vm) -> Result<()> {
 /// VM with a VDI for a disk of which it has no marked VBD never ran.
 ///
 /// The disk's number decides and not the VDI: a copy that somebody made of a VDI has its tags.
-fn is_complete(vm_id: u32, vbds: &[Vbd], vdis: &[Vdi]) -> bool {
+pub fn is_complete(vm_id: u32, vbds: &[Vbd], vdis: &[Vdi]) -> bool {
     let marked: Vec<u32> = vbds.iter().filter_map(mark::disk_id).collect();
     let has_its_disk = |vdi: &Vdi| {
         let disk_id = mark::disk_id_of_vdi(vm_id, &vdi.tags);
@@ -104,7 +104,7 @@ fn is_complete(vm_id: u32, vbds: &[Vbd], vdis: &[Vdi]) -> bool {
 
 /// Removes a VM that never ran, and the VDIs that were made for it and that nobody else uses. The VM goes
 /// last: while it is there, what is left of it can be found.
-fn clear(xe: &Xe, uuid: &Uuid, vbds: &[Vbd], vdis: &[Vdi]) -> Result<()> {
+pub fn clear(xe: &Xe, uuid: &Uuid, vbds: &[Vbd], vdis: &[Vdi]) -> Result<()> {
     report::info(format!("clearing away what an earlier deployment left: VM {uuid}"));
     let only_ours = |vdi: &Vdi| {
         let is_in_ours = vbds.iter().any(|vbd| vbd.vdi_uuid.as_ref() == Some(&vdi.uuid));

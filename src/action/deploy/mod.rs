@@ -1,7 +1,7 @@
 //! `deploy`: makes the VM and starts it. Called again for the same VM it ends with exactly one.
 
 mod build;
-mod existing;
+pub mod existing;
 mod halted;
 mod plan;
 mod pool;

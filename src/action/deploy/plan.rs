@@ -35,6 +35,8 @@ pub struct PlannedDisk {
     pub slot: Slot,
     pub image_id: Option<u32>,
     pub is_read_only: bool,
+    /// What its guest writes is wanted even when the VM is terminated.
+    pub is_persistent: bool,
     pub is_bootable: bool,
     pub origin: Origin,
     pub source: Source,
@@ -121,6 +123,7 @@ impl PlannedDisk {
             slot,
             image_id: disk.and_then(|disk| disk.image_id),
             is_read_only: disk.is_none_or(|disk| disk.is_read_only),
+            is_persistent: disk.is_some_and(|disk| disk.is_wanted_back(true)),
             is_bootable: boot::boot_disk_id(vm) == Some(slot.disk_id),
             origin,
             source,

@@ -2,7 +2,7 @@
 //! Nothing is removed before its data is safe.
 
 pub mod power_off;
-mod remove;
+pub mod remove;
 mod write_back;
 
 use super::{Caller, context_disc};

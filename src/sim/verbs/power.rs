@@ -137,6 +137,7 @@ pub fn suspend_image(pool: &mut Pool, uuid: &str) -> Outcome<String> {
     vdi.set("name-description", "Suspend image");
     vdi.set("sr-uuid", sr);
     vdi.set("type", "Suspend");
+    vdi.put("sm-config", "vmhint", uuid.to_owned());
     vdi.set("location", vdi.uuid.clone());
     vdi.set("virtual-size", size.to_string());
     vdi.set("physical-utilisation", size.to_string());

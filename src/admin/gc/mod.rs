@@ -1,0 +1,148 @@
+//! `one-xcp gc`: what drivers that were killed, and VMs that ended without a driver's doing, have left in the
+//! pool. It shows what there is; only `--yes` removes.
+
+mod find;
+mod inventory;
+mod leftover;
+mod remove;
+
+use super::claims::{Claim, Claims};
+use super::text;
+use crate::action::Caller;
+use crate::probe::unix_time;
+use crate::report::{self, Result};
+use crate::xe::PowerState;
+use anyhow::{bail, ensure};
+use find::Judge;
+use inventory::Inventory;
+use leftover::{Fate, Leftover};
+use remove::Remover;
+use std::path::PathBuf;
+
+/// Show what killed drivers have left in the pool, and remove it.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The host to ask, where XE_SERVER is HOST
+    #[arg(default_value = "")]
+    host: String,
+    /// The VMs that OpenNebula has: what `onevm list -x` prints for oneadmin, or their ids; - for standard
+    /// input. Without it only what is a leftover for certain is taken for one
+    #[arg(long, value_name = "FILE")]
+    vms_of: Option<PathBuf>,
+    /// The last VM id that OpenNebula has given, if that VM is not in the list: higher ones are not judged
+    #[arg(long, value_name = "ID", requires = "vms_of")]
+    newest: Option<u32>,
+    /// Remove the leftovers
+    #[arg(long)]
+    yes: bool,
+    /// Before a disk goes whose data may still be wanted, write it to a file in this folder
+    #[arg(long, value_name = "DIR")]
+    save_to: Option<PathBuf>,
+    /// How long ago a deployment must have begun to be taken for killed, in hours; at least XE_TRANSFER_TIMEOUT
+    #[arg(long, value_name = "HOURS")]
+    older_than: Option<u64>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(caller: &Caller, args: &Args) -> Result<String> {
+    let conf = caller.conf()?;
+    let xe = caller.xe(&conf, &args.host)?;
+    if let Some(folder) = &args.save_to {
+        ensure!(folder.is_dir(), "there is no folder {} to save disks in", folder.display());
+    }
+    let mut claims = args.vms_of.as_deref().map(Claims::load).transpose()?;
+    if let (Some(claims), Some(newest)) = (&mut claims, args.newest) {
+        claims.has_been(newest);
+    }
+    let hours = args.older_than.map_or(0, |hours| hours.saturating_mul(3600));
+    let begun_before = unix_time().saturating_sub(xe.transfer_limit.as_secs().max(hours));
+    let pool = Inventory::look_up(&xe)?;
+    let mut judge = Judge { xe: &xe, claims, is_doubtful: false, begun_before };
+    judge.is_doubtful = pool
+        .ours
+        .iter()
+        .any(|vm| vm.vm.power_state == PowerState::Running && judge.said(vm.vm_id) == Claim::Unclaimed);
+    let leftovers = judge.leftovers(&pool)?;
+    if judge.is_doubtful {
+        report::warn(
+            "VMs run that are not in the list of OpenNebula's VMs: it is old, or not of all VMs of this pool (another \
+             front-end?). Nothing is taken for a leftover because it is not in it",
+        );
+    }
+    let not_judged =
+        pool.ours.iter().filter(|vm| vm.is_halted() && judge.said(vm.vm_id) == Claim::Unknown).count();
+    if not_judged > 0 && !args.json {
+        report::info(format!(
+            "VMs that are halted and in no list of OpenNebula's VMs, so taken for wanted: {not_judged} (--vms-of, --newest)"
+        ));
+    }
+    let remover = Remover { xe: &xe, save_to: args.save_to.as_deref() };
+    // One after the other: several may be of the same VM, which is locked for each.
+    let done: Vec<End> = leftovers.iter().map(|leftover| settle(&remover, args.yes, leftover)).collect();
+    let shown: Vec<String> =
+        leftovers.iter().zip(&done).map(|(leftover, end)| show(leftover, end, args.json)).collect();
+    if args.json {
+        report::say(&text::array(&shown));
+    } else {
+        for line in &shown {
+            report::say(line);
+        }
+    }
+    let failed = done.iter().filter(|end| matches!(end, End::Failed(_))).count();
+    if failed > 0 {
+        bail!("{failed} of {} leftovers could not be removed", leftovers.len());
+    }
+    Ok(String::new())
+}
+
+/// What became of a leftover.
+enum End {
+    WouldBeRemoved,
+    Removed,
+    Kept(String),
+    Failed(String),
+}
+
+fn settle(remover: &Remover<'_>, yes: bool, leftover: &Leftover) -> End {
+    let removal = match &leftover.fate {
+        Fate::Keep(advice) => return End::Kept(advice.clone()),
+        Fate::Remove(removal) => removal,
+    };
+    if let (Some(disk), None) = (leftover.precious().first(), remover.save_to) {
+        return End::Kept(format!(
+            "disk {}: {}; --save-to DIR writes it to a file first",
+            disk.disk_id, disk.reason
+        ));
+    }
+    if !yes {
+        return End::WouldBeRemoved;
+    }
+    match remover.remove(leftover, removal) {
+        Ok(()) => End::Removed,
+        Err(why) => End::Failed(report::one_line(&format!("{why:#}"))),
+    }
+}
+
+fn show(leftover: &Leftover, end: &End, json: bool) -> String {
+    let (word, more) = match end {
+        End::WouldBeRemoved => ("leftover", "--yes removes it"),
+        End::Removed => ("removed", ""),
+        End::Kept(advice) => ("kept", advice.as_str()),
+        End::Failed(why) => ("failed", why.as_str()),
+    };
+    let (kind, uuid, vm_id) = (leftover.kind.word(), &leftover.uuid, leftover.vm_id);
+    if json {
+        return text::object(&[
+            ("is", text::string(word)),
+            ("kind", text::string(kind)),
+            ("uuid", text::string(&uuid.to_string())),
+            ("vm_id", vm_id.to_string()),
+            ("why", text::string(&leftover.why)),
+            ("more", text::string(more)),
+        ]);
+    }
+    let more = if more.is_empty() { String::new() } else { format!("; {more}") };
+    format!("{word:<8} {kind} {uuid} of VM {vm_id}: {}{more}", leftover.why)
+}
