@@ -4,10 +4,11 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 /// What the threads of a client wait on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Cadence {
     asked: Mutex<Asked>,
     changed: Condvar,
+    speed: u32,
 }
 
 #[derive(Debug, Default)]
@@ -28,6 +29,11 @@ pub enum Wake {
 const SHORTEST: Duration = Duration::from_secs(1);
 
 impl Cadence {
+    /// Every pause is shorter by this factor; 1 outside of tests that let a day pass.
+    pub fn at_speed(speed: u32) -> Cadence {
+        Cadence { asked: Mutex::default(), changed: Condvar::new(), speed: speed.max(1) }
+    }
+
     /// Rests for a period; false when the client ends.
     pub fn rest(&self, period: Duration) -> bool {
         self.wait(period, |asked| asked.end) != Wake::End
@@ -40,7 +46,8 @@ impl Cadence {
 
     fn wait(&self, period: Duration, over: impl Fn(&Asked) -> bool) -> Wake {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.changed.wait_timeout_while(asked, period.max(SHORTEST), |asked| !over(asked));
+        let pause = period.max(SHORTEST) / self.speed;
+        let waited = self.changed.wait_timeout_while(asked, pause, |asked| !over(asked));
         let (mut asked, time) = waited.unwrap_or_else(PoisonError::into_inner);
         if asked.end {
             Wake::End
@@ -70,7 +77,7 @@ mod tests {
 
     #[test]
     fn an_early_round_is_asked_for_once() {
-        let cadence = Cadence::default();
+        let cadence = Cadence::at_speed(1);
         cadence.ask_system();
         assert_eq!(cadence.rest_unless_asked(Duration::from_secs(60)), Wake::Asked);
         assert_eq!(cadence.rest_unless_asked(Duration::ZERO), Wake::Time);
