@@ -2,6 +2,7 @@
 
 use super::fields::NOWHERE;
 use super::pool::Pool;
+use super::refuse::{Outcome, refused};
 use super::row::{Class, Row};
 
 type Entries = Option<Vec<(String, String)>>;
@@ -14,6 +15,16 @@ pub fn is_known(row: &Row) -> bool {
 /// Whether the guest has PV drivers, so that it shuts down, suspends and migrates when asked to.
 pub fn has_tools(row: &Row) -> bool {
     ["tools", "quiet"].contains(&row.get("sim-guest"))
+}
+
+/// Refuses to plug devices into or out of a running virtual machine with hardware support whose guest has no PV
+/// drivers (xapi `xapi_vbd_helpers.ml`, `xapi_vif_helpers.ml` `valid_operations`).
+pub fn check_hotplug(pool: &Pool, vm: &str) -> Outcome<()> {
+    let row = pool.get(Class::Vm, vm)?;
+    if row.is("hvm") && !has_tools(row) {
+        return Err(refused("VM_MISSING_PV_DRIVERS", vec![pool.vm_param(vm)]));
+    }
+    Ok(())
 }
 
 /// The guest in a checkpoint: XAPI knows of its PV drivers and has forgotten what it told.

@@ -175,9 +175,7 @@ pub fn plug_vbd(pool: &mut Pool, uuid: &str) -> Outcome<()> {
 
 /// Only a guest with PV drivers takes disks while it runs; CDs are never plugged.
 fn hotplug(pool: &Pool, vm: &str, vbd: &Row) -> Outcome<()> {
-    if !guest::has_tools(pool.get(Class::Vm, vm)?) {
-        return Err(refused("VM_MISSING_PV_DRIVERS", vec![pool.vm_param(vm)]));
-    }
+    guest::check_hotplug(pool, vm)?;
     if vbd.get("type") == "CD" {
         let reason = "HVM CDROMs cannot be hotplugged/unplugged, only inserted or ejected";
         return Err(refused("OPERATION_NOT_ALLOWED", vec![Param::text(reason)]));

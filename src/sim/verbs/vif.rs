@@ -3,6 +3,7 @@
 use super::machine;
 use crate::sim::call::{Call, Run, Verb};
 use crate::sim::fields;
+use crate::sim::guest;
 use crate::sim::lifecycle;
 use crate::sim::param::{chosen, record};
 use crate::sim::pool::Pool;
@@ -101,6 +102,7 @@ fn plug(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
     if row.is("currently-attached") {
         return Err(refused("DEVICE_ALREADY_ATTACHED", vec![pool.param(Class::Vif, &uuid)]));
     }
+    guest::check_hotplug(pool, &vm)?;
     let host = pool.get(Class::Vm, &vm)?.get("resident-on").to_owned();
     let network = row.get("network-uuid").to_owned();
     let pifs = pool.referring(Class::Pif, "network-uuid", &network);
@@ -118,6 +120,7 @@ fn unplug(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
         return Err(refused("DEVICE_ALREADY_DETACHED", vec![pool.param(Class::Vif, &uuid)]));
     }
     lifecycle::expect(pool, row.get("vm-uuid"), &["running"])?;
+    guest::check_hotplug(pool, row.get("vm-uuid"))?;
     pool.set(Class::Vif, &uuid, "currently-attached", "false")
 }
 
