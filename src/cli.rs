@@ -1,7 +1,8 @@
 //! The command line: one variant for each script that OpenNebula calls, under the name it calls it by.
 
 use crate::action::{
-    Caller, cancel, deploy, migrate, poll, prereconfigure, reconfigure, resize, resize_disk, shutdown,
+    Caller, attach_disk, cancel, deploy, detach_disk, migrate, poll, prereconfigure,
+    reconfigure, resize, resize_disk, shutdown,
 };
 #[cfg(feature = "simulator")]
 use crate::admin::demo;
@@ -45,6 +46,8 @@ pub enum Action {
     Migrate(migrate::Args),
     MigrateLocal(migrate::Args),
     Poll(poll::Args),
+    AttachDisk(attach_disk::Args),
+    DetachDisk(detach_disk::Args),
     Prereconfigure(prereconfigure::Args),
     Reconfigure(reconfigure::Args),
     UpdateConf(reconfigure::Args),
@@ -94,6 +97,8 @@ impl Action {
             Action::Migrate(args) => ("migrate", migrate::run(caller, args)),
             Action::MigrateLocal(args) => ("migrate_local", migrate::run_on_front_end(caller, args)),
             Action::Poll(args) => ("poll", poll::run(caller, args)),
+            Action::AttachDisk(args) => ("attach_disk", attach_disk::run(caller, args)),
+            Action::DetachDisk(args) => ("detach_disk", detach_disk::run(caller, args)),
             Action::Prereconfigure(args) => ("prereconfigure", prereconfigure::run(caller, args)),
             Action::Reconfigure(args) => ("reconfigure", reconfigure::run(caller, args)),
             Action::UpdateConf(args) => ("update_conf", reconfigure::run(caller, args)),

@@ -9,9 +9,11 @@ use std::path::Path;
 pub const PROGRAM: &str = "one-xcp";
 
 /// Scripts of `vmm/xcp` that do their work.
-const ACTIONS: [&str; 11] = [
+const ACTIONS: &[&str] = &[
+    "attach_disk",
     "cancel",
     "deploy",
+    "detach_disk",
     "migrate",
     "migrate_local",
     "poll",
@@ -24,10 +26,8 @@ const ACTIONS: [&str; 11] = [
 ];
 
 /// Scripts of `vmm/xcp` that OpenNebula may call and that say that they cannot be had yet.
-const NOT_YET: [&str; 13] = [
-    "attach_disk",
+const NOT_YET: &[&str] = &[
     "attach_nic",
-    "detach_disk",
     "detach_nic",
     "exec",
     "exec_cancel",
@@ -56,7 +56,7 @@ const MONITOR_CONTROL: &str = "im/xcp.d/monitord-client_control.sh";
 
 /// All links, as paths below `remotes`.
 pub fn all() -> Vec<String> {
-    let actions = ACTIONS.iter().chain(&NOT_YET).map(|name| format!("vmm/xcp/{name}"));
+    let actions = ACTIONS.iter().chain(NOT_YET).map(|name| format!("vmm/xcp/{name}"));
     let probes = PROBES.iter().map(|(folder, name)| format!("im/xcp-probes.d/{folder}/{name}"));
     actions.chain(probes).chain([MONITOR_CONTROL.to_owned()]).collect()
 }
@@ -84,7 +84,7 @@ pub fn not_an_action(words: &[OsString]) -> (String, Result<String>) {
     let error = anyhow!(
         "there is no action {:?}; there are {}",
         name.chars().take(60).collect::<String>(),
-        ACTIONS.iter().chain(&NOT_YET).copied().collect::<Vec<_>>().join(", ")
+        ACTIONS.iter().chain(NOT_YET).copied().collect::<Vec<_>>().join(", ")
     );
     (PROGRAM.to_owned(), Err(error))
 }

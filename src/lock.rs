@@ -9,7 +9,7 @@ use rustix::fs::{FlockOperation, flock};
 use std::env;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -77,6 +77,23 @@ impl VmLock {
     /// Whether the action before on this machine did not get to its end.
     pub fn follows_a_killed_action(&self) -> bool {
         self.follows_killed
+    }
+}
+
+impl VmLock {
+    /// Writes down what the next action must know if this one is killed.
+    pub fn note(&self, text: &str) {
+        let Some(file) = &self.file else { return };
+        let written = file.set_len(0).and_then(|()| file.write_all_at(text.as_bytes(), 0));
+        if let Err(why) = written {
+            report::warn(format!("cannot write to {}: {why}", self.path.display()));
+        }
+    }
+
+    /// What the action before wrote down, if it did not get to its end.
+    pub fn note_of_killed(&self) -> Option<String> {
+        let note = self.follows_killed.then(|| fs::read_to_string(&self.path).ok()).flatten()?;
+        (!note.is_empty()).then_some(note)
     }
 }
 

@@ -42,12 +42,14 @@ impl Drop for Undo<'_> {
 }
 
 /// What the undoing of a step that never happened is refused with.
-const NOTHING_TO_DO: [(&str, &str); 5] = [
+const NOTHING_TO_DO: [(&str, &str); 7] = [
     ("vm-shutdown", "VM_BAD_POWER_STATE"),
     ("vbd-plug", "DEVICE_ALREADY_ATTACHED"),
     ("vbd-unplug", "DEVICE_ALREADY_DETACHED"),
     ("vbd-insert", "VBD_NOT_EMPTY"),
     ("vbd-eject", "VBD_IS_EMPTY"),
+    ("vif-plug", "DEVICE_ALREADY_ATTACHED"),
+    ("vif-unplug", "DEVICE_ALREADY_DETACHED"),
 ];
 
 /// What is gone need not be removed, and what is halted need not be shut down.

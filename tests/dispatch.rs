@@ -12,7 +12,9 @@ fn an_unknown_name_is_refused_with_the_list() {
     let host = Host::new();
     let line = host.one_xcp(&["frobnicate", "1"]).failure();
     assert!(
-        line.starts_with("one-xcp: there is no action \"frobnicate\"; there are cancel, deploy, migrate"),
+        line.starts_with(
+            "one-xcp: there is no action \"frobnicate\"; there are attach_disk, cancel, deploy"
+        ),
         "{line}"
     );
 }
@@ -20,7 +22,9 @@ fn an_unknown_name_is_refused_with_the_list() {
 #[test]
 fn each_action_explains_its_arguments() {
     let host = Host::new();
-    for action in ["deploy", "shutdown", "cancel", "migrate", "poll"] {
+    let mut actions = vec!["deploy", "shutdown", "cancel", "migrate", "poll"];
+    actions.extend(["attach_disk", "detach_disk"]);
+    for action in actions {
         let help = host.run(action, &["--help"], b"").ok();
         let word = if action == "deploy" { "deployment file" } else { "DEPLOY_ID" };
         assert!(help.contains(word) && help.contains("host"), "{help}");

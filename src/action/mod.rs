@@ -1,8 +1,11 @@
 //! One file for each script that OpenNebula calls, under that script's name.
 
+pub mod attach_disk;
 pub mod cancel;
 mod context_disc;
 pub mod deploy;
+pub mod detach_disk;
+mod hotplug;
 pub mod leave;
 pub mod migrate;
 pub mod poll;
@@ -80,7 +83,13 @@ impl Caller {
 
     /// Waits for the end of any other action on the VM, as long as moving its disks may take. By hand nobody
     /// may have said which VM of OpenNebula's it is: then there is nothing to wait for.
+    ///
+    /// What an action made that was killed before it could plug it in is cleared away.
     fn lock(xe: &Xe, vm_id: Option<u32>) -> Result<Option<VmLock>> {
-        vm_id.map(|vm_id| VmLock::take(vm_id, xe.transfer_limit, &xe.stop)).transpose()
+        let lock = vm_id.map(|vm_id| VmLock::take(vm_id, xe.transfer_limit, &xe.stop)).transpose()?;
+        if let Some(attempt) = lock.as_ref().and_then(VmLock::note_of_killed) {
+            hotplug::clear_remains(xe, &attempt);
+        }
+        Ok(lock)
     }
 }

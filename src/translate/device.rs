@@ -7,7 +7,7 @@ use crate::xe::vbd::Kind;
 use anyhow::bail;
 
 /// Where guests and tools expect the CD drive (xapi, XenCenter).
-const CD_DEVICE: u32 = 3;
+pub const CD_DEVICE: u32 = 3;
 /// Devices that every guest's drivers can name.
 pub const DEVICES: u32 = 16;
 

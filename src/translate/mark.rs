@@ -5,7 +5,9 @@
 //! uuid, and only a VM whose mark is its own is ours; a VDI's tag names the VM it was made for.
 
 use crate::one;
-use crate::xe::{Uuid, vbd, vm};
+use crate::xe::{Uuid, network, vbd, vm};
+use std::process;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// OpenNebula's number of the VM; on VMs, VBDs and VIFs.
 pub const VM_ID: &str = "one_vm_id";
@@ -48,6 +50,12 @@ pub fn vdi_name(vm_id: u32, disk_id: u32) -> String {
 /// The tag of every VDI that was made for this XAPI VM.
 pub fn vdi_tag(vm: &Uuid) -> String {
     format!("one-vm-{vm}")
+}
+
+/// The tag of what one run of a driver makes: it tells that from copies, which have all other tags.
+pub fn attempt_tag() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("one-attempt-{}-{}", now.as_nanos(), process::id())
 }
 
 /// The tags of a VDI that is made for a VM's disk.
@@ -149,7 +157,17 @@ pub fn image_id(vbd: &vbd::Vbd) -> Option<u32> {
     vbd.other_config(IMAGE_ID)?.parse().ok()
 }
 
+/// Whether the VBD was made for this disk: the same DISK_ID may be another image's by now.
+pub fn is_of(vbd: &vbd::Vbd, disk: &one::Disk) -> bool {
+    disk_id(vbd) == Some(disk.disk_id) && image_id(vbd) == disk.image_id
+}
+
 /// Whether the VDI behind the VBD was made for the VM and goes with it.
 pub fn goes_with_vm(vbd: &vbd::Vbd) -> bool {
     vbd.other_config(ORIGIN) == Some("file")
+}
+
+/// The NIC that this VIF is.
+pub fn nic_id(vif: &network::Vif) -> Option<u32> {
+    vif.other_config(NIC_ID)?.parse().ok()
 }

@@ -5,6 +5,7 @@ pub mod error;
 pub mod free_text;
 pub mod host;
 pub mod network;
+pub mod pluggable;
 pub mod power_state;
 pub mod record;
 pub mod session;

@@ -5,6 +5,10 @@ use crate::report::Result;
 use anyhow::bail;
 
 const FIELDS: [&str; 3] = ["uuid", "name-label", "bridge"];
+const VIF_FIELDS: [&str; 6] = ["uuid", "device", "MAC", "currently-attached", "other-config", "network-uuid"];
+
+/// How many VIFs a VM can have (xapi_vm_helpers.ml `allowed_VIF_devices_HVM`).
+pub const VIF_DEVICES: usize = 7;
 
 /// A network of the pool. Its names are the administrator's.
 #[derive(Clone, Debug)]
@@ -60,4 +64,54 @@ pub fn create_vif(vm: &Uuid, network: &Uuid, device: usize, mac: &str) -> Call {
 
 pub fn set_vif(uuid: &Uuid) -> Call {
     call("vif-param-set").set("uuid", uuid)
+}
+
+/// A VIF as the pool has it.
+#[derive(Clone, Debug)]
+pub struct Vif {
+    pub uuid: Uuid,
+    pub device: String,
+    pub mac: String,
+    pub network_uuid: Option<Uuid>,
+    /// Whether the running VM has the device.
+    pub is_attached: bool,
+    other_config: String,
+}
+
+impl Vif {
+    fn read(record: &Record<'_>) -> Result<Vif> {
+        Ok(Vif {
+            uuid: record.get("uuid")?,
+            device: record.text("device").to_owned(),
+            mac: record.text("MAC").to_owned(),
+            network_uuid: record.optional("network-uuid")?,
+            is_attached: record.text("currently-attached") == "true",
+            other_config: record.text("other-config").to_owned(),
+        })
+    }
+
+    /// A value of `other-config`.
+    pub fn other_config(&self, key: &str) -> Option<&str> {
+        super::record::map_value(&self.other_config, key)
+    }
+
+    /// The VIFs of a VM.
+    pub fn of_vm(xe: &Xe, vm: &Uuid) -> Result<Vec<Vif>> {
+        xe.list("vif", &VIF_FIELDS, &[("vm-uuid", &vm.to_string())], Vif::read)
+    }
+}
+
+/// Removes a VIF; one that a running VM has must be unplugged first.
+pub fn destroy_vif(uuid: &Uuid) -> Call {
+    call("vif-destroy").set("uuid", uuid)
+}
+
+/// Shows the VIF to a running VM.
+pub fn plug_vif(uuid: &Uuid) -> Call {
+    call("vif-plug").set("uuid", uuid)
+}
+
+/// Takes the VIF from a running VM.
+pub fn unplug_vif(uuid: &Uuid) -> Call {
+    call("vif-unplug").set("uuid", uuid)
 }

@@ -21,6 +21,11 @@ impl<'a> Record<'a> {
         if NO_VALUE.contains(&value) { "" } else { value }
     }
 
+    /// Whether XAPI knows the field and says that it has no value.
+    pub fn is_without_value(&self, field: &str) -> bool {
+        self.fields.iter().any(|(name, value)| *name == field && NO_VALUE.contains(value))
+    }
+
     /// A field as what it stands for; the error names the field and its text.
     pub fn get<T: FromStr<Err: Display>>(&self, field: &str) -> Result<T> {
         let text = self.text(field);

@@ -35,6 +35,11 @@ impl Vbd {
         super::record::map_value(&self.other_config, key)
     }
 
+    /// The VBDs through which VMs have a VDI.
+    pub fn of_vdi(xe: &Xe, vdi: &Uuid) -> Result<Vec<Vbd>> {
+        xe.list("vbd", &FIELDS, &[("vdi-uuid", &vdi.to_string())], Vbd::read)
+    }
+
     /// The VBDs of a VM.
     pub fn of_vm(xe: &Xe, vm: &Uuid) -> Result<Vec<Vbd>> {
         xe.list("vbd", &FIELDS, &[("vm-uuid", &vm.to_string())], Vbd::read)
@@ -48,8 +53,18 @@ pub enum Kind {
     Cd,
 }
 
+/// For the device of [`create`]: the first that XAPI allows the VM (xapi_vbd.ml `create`).
+pub const ANY_DEVICE: &str = "autodetect";
+
 /// Puts a VDI into a VM's slot.
-pub fn create(vm: &Uuid, vdi: &Uuid, device: u32, kind: Kind, is_read_only: bool, is_bootable: bool) -> Call {
+pub fn create(
+    vm: &Uuid,
+    vdi: &Uuid,
+    device: impl ToString,
+    kind: Kind,
+    is_read_only: bool,
+    is_bootable: bool,
+) -> Call {
     call("vbd-create")
         .set("vm-uuid", vm)
         .set("vdi-uuid", vdi)
@@ -86,4 +101,14 @@ pub fn insert(uuid: &Uuid, vdi: &Uuid) -> Call {
 /// Takes the disc out of a CD drive.
 pub fn eject(uuid: &Uuid) -> Call {
     call("vbd-eject").set("uuid", uuid)
+}
+
+/// Takes all of the slot's `other-config` away.
+pub fn clear_other_config(uuid: &Uuid) -> Call {
+    call("vbd-param-clear").set("uuid", uuid).set("param-name", "other-config")
+}
+
+/// Takes one key out of the slot's `other-config`.
+pub fn remove_other_config(uuid: &Uuid, key: &str) -> Call {
+    call("vbd-param-remove").set("uuid", uuid).set("param-name", "other-config").set("param-key", key)
 }

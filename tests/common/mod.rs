@@ -2,6 +2,7 @@
 //! the real binary reaches through a program called `xe`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, dead_code)]
 
+pub mod data_disk;
 pub mod recorded_action;
 pub mod steps;
 

@@ -8,6 +8,7 @@ mod pool;
 mod unanswered;
 
 pub use build::import;
+pub use plan::{Source, source};
 pub use pool::{NO_SR, default_sr};
 
 use super::Caller;

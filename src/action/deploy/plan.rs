@@ -114,11 +114,8 @@ impl PlannedDisk {
         let file = folder.join(format!("disk.{}", slot.disk_id));
         let place = disk.map_or("VM/TEMPLATE/CONTEXT", |disk| disk.path.as_str());
         let origin = disk.map_or(Origin::File, |disk| disk.origin.clone());
-        let (source, stamp) = match origin {
-            Origin::File => image_source(&file),
-            Origin::Vdi => vdi_source(&file).map(|source| (source, String::new())),
-        }
-        .with_context(|| format!("{place} (disk {})", slot.disk_id))?;
+        let (source, stamp) =
+            source(&origin, &file).with_context(|| format!("{place} (disk {})", slot.disk_id))?;
         Ok(PlannedDisk {
             slot,
             image_id: disk.and_then(|disk| disk.image_id),
@@ -129,6 +126,14 @@ impl PlannedDisk {
             source,
             stamp,
         })
+    }
+}
+
+/// Where the bytes of a disk are whose `disk.N` is this file, and the file's stamp.
+pub fn source(origin: &Origin, file: &Path) -> Result<(Source, String)> {
+    match origin {
+        Origin::File => image_source(file),
+        Origin::Vdi => vdi_source(file).map(|source| (source, String::new())),
     }
 }
 

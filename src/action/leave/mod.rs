@@ -3,7 +3,7 @@
 
 pub mod power_off;
 pub mod remove;
-mod write_back;
+pub mod write_back;
 
 use super::{Caller, context_disc};
 use crate::lock::VmLock;

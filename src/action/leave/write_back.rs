@@ -30,20 +30,26 @@ pub fn run(xe: &Xe, conf: &Conf, message: &Message, vbds: &[Vbd]) -> Result<()> 
     let folder = folder(conf, message)?;
     let written = parallel::map(&wanted, |(disk, vdi)| {
         let file = disk.file(&folder);
-        write_back(xe, disk, vdi, &file).with_context(|| {
-            format!(
-                "cannot write disk {} back to {}; its data is safe in VDI {vdi}",
-                disk.disk_id,
-                file.display()
-            )
-        })
+        one(xe, disk, vdi, &file)
     });
     written.into_iter().collect()
 }
 
+/// The VDI that was made for this disk. Another image may have had the same DISK_ID before.
 fn vdi_of(disk: &Disk, vbds: &[Vbd]) -> Option<Uuid> {
-    let vbd = vbds.iter().find(|vbd| mark::goes_with_vm(vbd) && mark::disk_id(vbd) == Some(disk.disk_id))?;
-    vbd.vdi_uuid.clone()
+    let mut found = vbds.iter().filter(|vbd| mark::goes_with_vm(vbd) && mark::is_of(vbd, disk));
+    found.find_map(|vbd| vbd.vdi_uuid.clone())
+}
+
+/// Writes one disk back from its VDI.
+pub fn one(xe: &Xe, disk: &Disk, vdi: &Uuid, file: &Path) -> Result<()> {
+    write_back(xe, disk, vdi, file).with_context(|| {
+        format!(
+            "cannot write disk {} back to {}; its data is safe in VDI {vdi}",
+            disk.disk_id,
+            file.display()
+        )
+    })
 }
 
 fn write_back(xe: &Xe, disk: &Disk, vdi: &Uuid, file: &Path) -> Result<()> {

@@ -1,0 +1,99 @@
+//! The steps that make a disk's VDI and its device, each with what takes it back.
+
+use super::Job;
+use crate::action::deploy::{self, Source};
+use crate::action::hotplug;
+use crate::action::hotplug::place::Slot;
+use crate::lock::VmLock;
+use crate::report::{self, Result};
+use crate::translate::mark;
+use crate::undo::Undo;
+use crate::xe::vbd::{self, Vbd};
+use crate::xe::vdi::{self, Vdi};
+use crate::xe::{Call, Uuid, failed_with};
+use anyhow::Context;
+
+impl Job<'_> {
+    /// The disk's VDI, still empty if it is made from a file.
+    pub(super) fn vdi(&self, undo: &Undo<'_>, sr: Option<Uuid>, lock: Option<&VmLock>) -> Result<Uuid> {
+        let size_bytes = match &self.source {
+            Source::Vdi { vdi, .. } => return Ok(vdi.clone()),
+            Source::Image { vdi_size_bytes, .. } => *vdi_size_bytes,
+        };
+        let sr = sr.context(deploy::NO_SR)?;
+        let attempt = mark::attempt_tag();
+        if let Some(lock) = lock {
+            lock.note(&attempt);
+        }
+        let name = mark::vdi_name(self.vm.vm_id, self.disk.disk_id);
+        let mut tags = mark::vdi_tags(self.uuid, self.vm.vm_id, self.disk.disk_id);
+        tags.push(attempt.clone());
+        let made = self.xe.ask(&vdi::create(&sr, &name, size_bytes, &tags));
+        if made.is_err() {
+            // It may be there although the call that made it never answered.
+            match Vdi::with_tag(self.xe, &attempt) {
+                Ok(found) => found.iter().for_each(|vdi| undo.by(vdi::destroy(&vdi.uuid))),
+                Err(error) => report::warn(format!("a VDI {name} may be left in the pool: {error:#}")),
+            }
+        }
+        let vdi: Uuid = made?;
+        undo.by(vdi::destroy(&vdi));
+        Ok(vdi)
+    }
+
+    pub(super) fn fill(&self, vdi: &Uuid) -> Result<()> {
+        let Source::Image { file, vdi_size_bytes } = &self.source else { return Ok(()) };
+        deploy::import(self.xe, vdi, file, *vdi_size_bytes)
+            .with_context(|| format!("cannot bring {} into the pool", file.display()))
+    }
+
+    /// In the slot that TARGET names; if that is taken meanwhile, in any.
+    pub(super) fn create(&self, undo: &Undo<'_>, slot: &Slot, vdi: &Uuid) -> Result<Uuid> {
+        let wish = slot.device.map_or(vbd::ANY_DEVICE.to_owned(), |device| device.to_string());
+        let made = match self.xe.ask(&slot.vbd(self.uuid, vdi, &wish)) {
+            Err(error) if failed_with(&error, &["DEVICE_ALREADY_EXISTS"]) => {
+                self.xe.ask(&slot.vbd(self.uuid, vdi, vbd::ANY_DEVICE))
+            }
+            other => other,
+        };
+        if let Ok(vbd) = &made {
+            undo.by(vbd::destroy(vbd));
+        } else {
+            // It may be there although the call that made it never answered.
+            let is_new = |vbd: &&Vbd| {
+                vbd.vdi_uuid.as_ref() == Some(vdi) && self.vbds.iter().all(|old| old.uuid != vbd.uuid)
+            };
+            let now = Vbd::of_vm(self.xe, self.uuid).unwrap_or_default();
+            now.iter().filter(is_new).for_each(|vbd| undo.by(vbd::destroy(&vbd.uuid)));
+        }
+        made
+    }
+
+    /// The drive is marked first: a disc that is in it is never without a mark.
+    pub(super) fn insert(&self, undo: &Undo<'_>, drive: &Vbd, vdi: &Uuid) -> Result<()> {
+        undo.by(vbd::clear_other_config(&drive.uuid));
+        self.xe.run(&self.marked(&drive.uuid))?;
+        undo.by(vbd::eject(&drive.uuid));
+        hotplug::settle(self.xe, &vbd::insert(&drive.uuid, vdi), "VBD_NOT_EMPTY", || {
+            self.is(&drive.uuid, |vbd| vbd.vdi_uuid.as_ref() == Some(vdi))
+        })
+    }
+
+    pub(super) fn plug(&self, undo: &Undo<'_>, vbd: &Uuid) -> Result<()> {
+        undo.by(vbd::unplug(vbd));
+        hotplug::settle(self.xe, &vbd::plug(vbd), "DEVICE_ALREADY_ATTACHED", || {
+            self.is(vbd, |vbd| vbd.is_attached)
+        })
+    }
+
+    /// How the device is now.
+    fn is(&self, uuid: &Uuid, test: impl Fn(&Vbd) -> bool) -> Result<bool> {
+        Ok(Vbd::of_vm(self.xe, self.uuid)?.iter().any(|vbd| vbd.uuid == *uuid && test(vbd)))
+    }
+
+    pub(super) fn marked(&self, vbd: &Uuid) -> Call {
+        let disk = self.disk;
+        let marks = mark::vbd_marks(self.vm.vm_id, disk.disk_id, disk.image_id, &disk.origin, &self.stamp);
+        vbd::set(vbd).set_all(marks)
+    }
+}
