@@ -1,7 +1,7 @@
 //! The command line: one variant for each script that OpenNebula calls, under the name it calls it by.
 
 use crate::action::{
-    Caller, attach_disk, cancel, deploy, detach_disk, migrate, poll, prereconfigure,
+    Caller, attach_disk, attach_nic, cancel, deploy, detach_disk, detach_nic, migrate, poll, prereconfigure,
     reconfigure, resize, resize_disk, shutdown,
 };
 #[cfg(feature = "simulator")]
@@ -48,6 +48,8 @@ pub enum Action {
     Poll(poll::Args),
     AttachDisk(attach_disk::Args),
     DetachDisk(detach_disk::Args),
+    AttachNic(attach_nic::Args),
+    DetachNic(detach_nic::Args),
     Prereconfigure(prereconfigure::Args),
     Reconfigure(reconfigure::Args),
     UpdateConf(reconfigure::Args),
@@ -99,6 +101,8 @@ impl Action {
             Action::Poll(args) => ("poll", poll::run(caller, args)),
             Action::AttachDisk(args) => ("attach_disk", attach_disk::run(caller, args)),
             Action::DetachDisk(args) => ("detach_disk", detach_disk::run(caller, args)),
+            Action::AttachNic(args) => ("attach_nic", attach_nic::run(caller, args)),
+            Action::DetachNic(args) => ("detach_nic", detach_nic::run(caller, args)),
             Action::Prereconfigure(args) => ("prereconfigure", prereconfigure::run(caller, args)),
             Action::Reconfigure(args) => ("reconfigure", reconfigure::run(caller, args)),
             Action::UpdateConf(args) => ("update_conf", reconfigure::run(caller, args)),

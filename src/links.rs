@@ -11,9 +11,11 @@ pub const PROGRAM: &str = "one-xcp";
 /// Scripts of `vmm/xcp` that do their work.
 const ACTIONS: &[&str] = &[
     "attach_disk",
+    "attach_nic",
     "cancel",
     "deploy",
     "detach_disk",
+    "detach_nic",
     "migrate",
     "migrate_local",
     "poll",
@@ -27,8 +29,6 @@ const ACTIONS: &[&str] = &[
 
 /// Scripts of `vmm/xcp` that OpenNebula may call and that say that they cannot be had yet.
 const NOT_YET: &[&str] = &[
-    "attach_nic",
-    "detach_nic",
     "exec",
     "exec_cancel",
     "reboot",

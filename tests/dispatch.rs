@@ -13,7 +13,7 @@ fn an_unknown_name_is_refused_with_the_list() {
     let line = host.one_xcp(&["frobnicate", "1"]).failure();
     assert!(
         line.starts_with(
-            "one-xcp: there is no action \"frobnicate\"; there are attach_disk, cancel, deploy"
+            "one-xcp: there is no action \"frobnicate\"; there are attach_disk, attach_nic, cancel, deploy"
         ),
         "{line}"
     );
@@ -23,7 +23,7 @@ fn an_unknown_name_is_refused_with_the_list() {
 fn each_action_explains_its_arguments() {
     let host = Host::new();
     let mut actions = vec!["deploy", "shutdown", "cancel", "migrate", "poll"];
-    actions.extend(["attach_disk", "detach_disk"]);
+    actions.extend(["attach_disk", "detach_disk", "attach_nic", "detach_nic"]);
     for action in actions {
         let help = host.run(action, &["--help"], b"").ok();
         let word = if action == "deploy" { "deployment file" } else { "DEPLOY_ID" };

@@ -1,10 +1,12 @@
 //! One file for each script that OpenNebula calls, under that script's name.
 
 pub mod attach_disk;
+pub mod attach_nic;
 pub mod cancel;
 mod context_disc;
 pub mod deploy;
 pub mod detach_disk;
+pub mod detach_nic;
 mod hotplug;
 pub mod leave;
 pub mod migrate;

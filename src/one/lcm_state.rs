@@ -12,6 +12,14 @@ impl LcmState {
     /// `CLEANUP_DELETE`: `recover --delete`.
     pub const CLEANUP_DELETE: LcmState = LcmState(23);
 
+    /// `HOTPLUG_NIC_POWEROFF`: a NIC of a powered-off VM (oned.conf `COLD_NIC_ATTACH`).
+    pub const HOTPLUG_NIC_POWEROFF: LcmState = LcmState(65);
+
+    /// Whether the VM is powered off for OpenNebula while this action is under way.
+    pub fn is_powered_off(self) -> bool {
+        self == LcmState::HOTPLUG_NIC_POWEROFF
+    }
+
     /// Whether OpenNebula throws the VM's own disks away after this action. In all other states, also ones
     /// that this driver has never heard of, their data is still wanted.
     pub fn ends_the_vm(self) -> bool {

@@ -22,7 +22,7 @@ pub struct Nic {
     pub outbound_avg_kbytes_s: Option<u64>,
     pub filters_ip_spoofing: bool,
     pub filters_mac_spoofing: bool,
-    /// The addresses the guest may use, IPv4 and IPv6.
+    /// The addresses the guest may use, IPv4 and IPv6, those of its aliases among them.
     pub ipv4: Vec<String>,
     pub ipv6: Vec<String>,
 }
@@ -30,10 +30,6 @@ pub struct Nic {
 impl Nic {
     /// Reads a NIC.
     pub fn read(nic: &Element) -> Result<Nic> {
-        let addresses = |names: &[&str]| {
-            let given = names.iter().map(|name| nic.text(name).to_owned());
-            given.filter(|address| !address.is_empty()).collect()
-        };
         Ok(Nic {
             path: nic.path.clone(),
             nic_id: nic.need("NIC_ID")?,
@@ -46,8 +42,46 @@ impl Nic {
             outbound_avg_kbytes_s: nic.get("OUTBOUND_AVG_BW")?,
             filters_ip_spoofing: nic.is_yes("FILTER_IP_SPOOFING"),
             filters_mac_spoofing: nic.is_yes("FILTER_MAC_SPOOFING"),
-            ipv4: addresses(&["IP"]),
-            ipv6: addresses(&["IP6_LINK", "IP6_ULA", "IP6_GLOBAL", "IP6"]),
+            ipv4: addresses(nic, &IPV4),
+            ipv6: addresses(nic, &IPV6),
         })
     }
+
+    /// The NICs of a template. A NIC_ALIAS is no device, but more addresses for the guest on its parent's.
+    pub fn all(template: &Element) -> Result<Vec<Nic>> {
+        let mut nics: Vec<Nic> = template.all("NIC").map(Nic::read).collect::<Result<_>>()?;
+        for alias in template.all(ALIAS) {
+            let parent_id: Option<u32> = alias.get("PARENT_ID")?;
+            if let Some(parent) = nics.iter_mut().find(|nic| Some(nic.nic_id) == parent_id) {
+                parent.ipv4.extend(alias_addresses(alias, &IPV4));
+                parent.ipv6.extend(alias_addresses(alias, &IPV6));
+            }
+        }
+        Ok(nics)
+    }
+
+    /// Without the addresses of one of its aliases.
+    #[must_use]
+    pub fn without(mut self, alias: &Element) -> Nic {
+        let (ipv4, ipv6) = (alias_addresses(alias, &IPV4), alias_addresses(alias, &IPV6));
+        self.ipv4.retain(|address| !ipv4.contains(address));
+        self.ipv6.retain(|address| !ipv6.contains(address));
+        self
+    }
+}
+
+/// The element of an alias.
+pub const ALIAS: &str = "NIC_ALIAS";
+
+const IPV4: [&str; 1] = ["IP"];
+const IPV6: [&str; 4] = ["IP6_LINK", "IP6_ULA", "IP6_GLOBAL", "IP6"];
+
+fn addresses(nic: &Element, names: &[&str]) -> Vec<String> {
+    let given = names.iter().map(|name| nic.text(name).to_owned());
+    given.filter(|address| !address.is_empty()).collect()
+}
+
+/// The guest does not know the addresses of an EXTERNAL alias: the network translates them.
+fn alias_addresses(alias: &Element, names: &[&str]) -> Vec<String> {
+    if alias.is_yes("EXTERNAL") { Vec::new() } else { addresses(alias, names) }
 }

@@ -61,7 +61,7 @@ impl Vm {
             memory_mb,
             memory_max_mb,
             disks: template.all("DISK").map(Disk::read).collect::<Result<_>>()?,
-            nics: template.all("NIC").map(Nic::read).collect::<Result<_>>()?,
+            nics: Nic::all(&template)?,
             context,
             ds_id: last_datastore(vm)?,
             user_template: vm.all("USER_TEMPLATE").next().cloned().unwrap_or_default(),

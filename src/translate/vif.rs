@@ -12,14 +12,20 @@ pub fn params(nic: &Nic) -> Vec<(String, String)> {
         set("qos_algorithm_params:kbps", kbytes_s.to_string());
     }
     if is_locked(nic) {
-        set("locking-mode", "locked".to_owned());
-        for (field, addresses) in [("ipv4-allowed", &nic.ipv4), ("ipv6-allowed", &nic.ipv6)] {
-            if !addresses.is_empty() {
-                set(field, addresses.join(","));
-            }
-        }
+        params.extend(filter(nic).into_iter().filter(|(_, value)| !value.is_empty()));
     }
     params
+}
+
+/// The filter of a VIF that may have had another before.
+pub fn filter(nic: &Nic) -> Vec<(String, String)> {
+    let (mode, ipv4, ipv6) = if is_locked(nic) {
+        ("locked", nic.ipv4.join(","), nic.ipv6.join(","))
+    } else {
+        ("network_default", String::new(), String::new())
+    };
+    let filter = [("locking-mode", mode.to_owned()), ("ipv4-allowed", ipv4), ("ipv6-allowed", ipv6)];
+    filter.into_iter().map(|(field, value)| (field.to_owned(), value)).collect()
 }
 
 /// XAPI has one lock for both filters: only frames from the VIF's MAC and its allowed addresses pass. Without

@@ -1,5 +1,6 @@
 //! Devices of a VM that is there already: what the actions share that plug disks and NICs in and out.
 
+pub mod alias;
 pub mod place;
 mod refusal;
 
