@@ -4,6 +4,7 @@
 
 mod common;
 
+use common::data_disk;
 use common::recorded_action::RecordedAction;
 use common::{Host, one_after_the_other};
 
@@ -96,4 +97,62 @@ fn poll_costs_the_same_with_a_thousand_vms_in_the_pool() {
     host.forget_calls();
     assert!(host.run("poll", &[&uuid, "xcp-a"], b"").ok().starts_with("STATE=a "));
     at_most(&host, 1, 1);
+}
+
+fn slow_host_with_disk_3() -> (Host, String) {
+    let host = slow_host();
+    let uuid = host.deploy().ok();
+    data_disk::make_file(&host);
+    host.forget_calls();
+    (host, uuid)
+}
+
+#[test]
+fn a_file_attached_as_a_disk_and_written_back() {
+    let (host, uuid) = slow_host_with_disk_3();
+    data_disk::attach().run(&host, &uuid).ok();
+    at_most(&host, 8, 6);
+    host.forget_calls();
+    data_disk::detach().run(&host, &uuid).ok();
+    at_most(&host, 5, 4);
+}
+
+#[test]
+fn a_vdi_attached_and_detached() {
+    let (host, uuid) = slow_host_with_disk_3();
+    data_disk::make_vdi(&host, 3);
+    let in_xcp = |action: RecordedAction| action.with(data_disk::DISK_3_END, data_disk::DISK_3_IN_XCP);
+    host.forget_calls();
+    in_xcp(data_disk::attach()).run(&host, &uuid).ok();
+    at_most(&host, 5, 4);
+    host.forget_calls();
+    in_xcp(data_disk::detach()).run(&host, &uuid).ok();
+    at_most(&host, 4, 3);
+}
+
+#[test]
+fn a_disc_put_into_the_drive_and_taken_out() {
+    let (host, uuid) = slow_host_with_disk_3();
+    let drive = data_disk::vbds(&host, &uuid, "type=CD", "uuid");
+    host.xe(&["vbd-eject", &format!("uuid={drive}")]);
+    host.xe(&["vbd-param-clear", &format!("uuid={drive}"), "param-name=other-config"]);
+    let disc = |action: RecordedAction| action.with(data_disk::DISK_3_END, data_disk::DISK_3_AS_CD);
+    host.forget_calls();
+    disc(data_disk::attach()).run(&host, &uuid).ok();
+    at_most(&host, 7, 5);
+    host.forget_calls();
+    disc(data_disk::detach()).run(&host, &uuid).ok();
+    at_most(&host, 5, 4);
+}
+
+#[test]
+fn a_nic_attached_and_detached() {
+    let host = slow_host();
+    let uuid = host.deploy().ok();
+    host.forget_calls();
+    RecordedAction::load("attach_nic", "attach_nic").run(&host, &uuid).ok();
+    at_most(&host, 6, 4);
+    host.forget_calls();
+    RecordedAction::load("detach_nic", "detach_nic").run(&host, &uuid).ok();
+    at_most(&host, 4, 3);
 }
