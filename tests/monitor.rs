@@ -38,7 +38,11 @@ fn the_first_round_is_printed_and_messages_follow() {
     let document = site.start().ok();
     assert!(document.starts_with("<MONITOR_MESSAGES><SYSTEM_HOST>"), "{document}");
     assert!(document.ends_with("</TIMESTAMP></MONITOR_MESSAGES>"), "{document}");
-    assert!(part(&document, "SYSTEM_HOST").contains("HYPERVISOR=\"xcp\"\n"));
+    let system = part(&document, "SYSTEM_HOST");
+    assert!(
+        system.contains("HYPERVISOR=\"xcp\"\n") && system.contains("XCP_POOL=\"pool one\"\n"),
+        "{system}"
+    );
     assert!(part(&document, "MONITOR_HOST").contains("USEDCPU=200\n"));
     let all = "SYNC_STATE=yes\nMISSING_STATE=POWEROFF\n".to_owned() + &state(1, "RUNNING");
     assert_eq!(part(&document, "STATE_VM"), all);
@@ -380,8 +384,9 @@ fn a_round_costs_few_calls() {
     let verbs = |calls: &[String]| -> Vec<String> {
         calls.iter().map(|call| call.split(' ').next().unwrap().to_owned()).collect()
     };
-    // Which host it is, the host and who else is on it, its use twice, states, and three for what VMs use.
-    assert_eq!(verbs(&site.calls()).len(), 9, "{:#?}", site.calls());
+    // Which host it is, the host, its pool, two for SRs and who else is on it, its use twice, states, and three
+    // for what VMs use.
+    assert_eq!(verbs(&site.calls()).len(), 12, "{:#?}", site.calls());
     fs::remove_file(site.path("records/calls")).unwrap();
     let before = monitord.count();
     for kind in ["MONITOR_HOST", "MONITOR_VM"] {

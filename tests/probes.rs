@@ -30,7 +30,12 @@ fn host_system_tells_what_the_host_is_and_how_full_its_datastores_are() {
         "HOSTNAME=\"xcp-a\"",
         "TOTALCPU=800",
         "TOTALMEMORY=16777216",
+        "MODELNAME=\"Intel(R) Xeon(R) CPU E5-2630 v3 @ 2.40GHz\"",
+        "CPUSPEED=2400",
+        "XCP_VERSION=\"8.3.0\"",
         "VERSION=\"7.4.0\"",
+        "CORE = [ NODE_ID = \"0\", ID = \"7\", CPUS = \"7\" ]",
+        "MEMORY_NODE = [ NODE_ID = \"0\", TOTAL = \"16777216\", DISTANCE = \"0\" ]",
     ] {
         assert!(text.lines().any(|given| given == line), "{line} is not in\n{text}");
     }
@@ -38,6 +43,32 @@ fn host_system_tells_what_the_host_is_and_how_full_its_datastores_are() {
     assert_eq!(stores.len(), 1, "{text}");
     assert!(stores[0].starts_with("DS = [ ID=0, USED_MB="), "{text}");
     assert!(text.contains("DS_LOCATION_FREE_MB="), "{text}");
+}
+
+#[test]
+fn host_system_tells_of_the_pool_and_the_srs_that_the_host_sees() {
+    let host = Host::new();
+    let pool = host.xe(&["pool-list", "--minimal"]);
+    host.xe(&["pool-param-set", &format!("uuid={pool}"), "name-label=rack \"7\" ]"]);
+    let text = probe(&host, "host/system", "xcp-system", &["xcp", "0", "xcp-a"]).ok();
+    assert!(text.lines().any(|line| line == "XCP_POOL=\"rack 7 \""), "{text}");
+    let srs: Vec<&str> = text.lines().filter(|line| line.starts_with("XCP_SR = [ UUID = \"")).collect();
+    assert_eq!(srs.len(), 2, "its own and the shared one, no ISOs: {text}");
+    let of = |name: &str| *srs.iter().find(|line| line.contains(&format!("NAME = \"{name}\""))).unwrap();
+    assert!(of("Shared NFS").contains("TYPE = \"nfs\", SHARED = \"YES\", USED_MB = "), "{text}");
+    assert!(
+        of("Local storage").contains("TYPE = \"ext\", SHARED = \"NO\", USED_MB = 0, TOTAL_MB = "),
+        "{text}"
+    );
+    // No filter, no devices.
+    assert!(!text.contains("PCI ="), "{text}");
+}
+
+#[test]
+fn a_filter_of_pci_devices_that_is_none_is_named() {
+    let host = Host::new().set("PCI_FILTER", "10de:geforce");
+    let line = probe(&host, "host/system", "xcp-system", &["xcp", "0", "xcp-a"]).failure();
+    assert!(line.contains("PCI_FILTER: \"geforce\" is not a hexadecimal number"), "{line}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::files::Files;
 use super::log::Log;
 use crate::action::Caller;
 use crate::one::MonitorConfiguration;
-use crate::probe::{self, Counters, Details, Subject, rrd_updates, unix_time};
+use crate::probe::{self, Counters, Details, Subject, pci, rrd_updates, unix_time};
 use crate::report::Result;
 use crate::signal::Stop;
 use crate::xe::{Uuid, Xe};
@@ -30,6 +30,7 @@ pub struct Host {
     pub called_as: PathBuf,
     datastores: PathBuf,
     xapi_socket: Option<PathBuf>,
+    pci: Option<pci::Filter>,
     uuid: Mutex<Option<Uuid>>,
     counters: Mutex<Option<Counters>>,
     details: Mutex<Details>,
@@ -56,6 +57,7 @@ impl Host {
             called_as: caller.called_as.clone(),
             datastores: probe::datastore_location(&conf, Some(read)),
             xapi_socket: probe::xapi_socket(&conf),
+            pci: pci::Filter::from_conf(&conf)?,
             uuid: Mutex::new(None),
             counters: Mutex::new(None),
             details: Mutex::new(Details::in_turns()),
@@ -119,6 +121,7 @@ impl Host {
             called_as: &self.called_as,
             datastores: &self.datastores,
             counters: counters.as_ref(),
+            pci: self.pci.as_ref(),
             details: &self.details,
         };
         of(&subject)

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What may be set, all of it (the file's comments tell what each is).
-pub const NAMES: [&str; 15] = [
+pub const NAMES: [&str; 17] = [
     "XE",
     "XE_SERVER",
     "XE_PASSWORD_FILE",
@@ -26,6 +26,8 @@ pub const NAMES: [&str; 15] = [
     "CONTEXT_DEVICE",
     "MIGRATE_SR",
     "DATASTORE_LOCATION",
+    "PCI_FILTER",
+    "PCI_SHORT_ADDRESS",
 ];
 
 /// The settings as given; defaults are beside their use.

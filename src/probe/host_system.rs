@@ -1,31 +1,50 @@
 //! `host/system`: what the host is and has.
 
-use super::{Subject, datastores, number, string, wild_vms};
+use super::{Subject, datastores, numa, number, pci, storage, string, wild_vms};
 use crate::one::Release;
+use crate::parallel;
 use crate::report::Result;
 use crate::xe::{Record, record::map_value};
 use anyhow::Context;
 use std::path::Path;
 
-const FIELDS: [&str; 6] = ["uuid", "hostname", "cpu_info", "memory-total", "software-version", "name-label"];
+const FIELDS: [&str; 5] = ["uuid", "hostname", "cpu_info", "memory-total", "software-version"];
 
+/// What a host's record tells.
+pub struct Own {
+    /// One value a line.
+    pub values: String,
+    numa: String,
+}
+
+/// Nearly all of it is asked side by side.
 pub fn run(subject: &Subject<'_>) -> Result<String> {
-    Ok(describe_host(subject)? + &describe_room(subject)? + &wild_vms::run(subject)?)
-}
-
-/// Its own values, one a line.
-pub fn describe_host(subject: &Subject<'_>) -> Result<String> {
-    let (uuid, called_as) = (subject.host.to_string(), subject.called_as);
-    let host =
-        subject.xe.list("host", &FIELDS, &[("uuid", &uuid)], |record| describe(record, called_as))?.pop();
-    host.with_context(|| format!("host {uuid} has left the pool"))
-}
-
-/// How full its datastores are.
-pub fn describe_room(subject: &Subject<'_>) -> Result<String> {
-    let mut text = String::new();
+    let ((own, pool), (srs, wilds)) = parallel::both(
+        || parallel::both(|| own(subject), || subject.xe.values("pool", "name-label", &[])),
+        || parallel::both(|| storage::describe(subject), || wild_vms::run(subject)),
+    );
+    let own = own?;
+    let mut text = own.values;
+    if let Some(name) = pool?.pop().filter(|name| !name.is_empty()) {
+        string(&mut text, "XCP_POOL", &name);
+    }
     datastores::describe(&mut text, subject.datastores)?;
-    Ok(text)
+    text = text + &srs? + &own.numa;
+    if let Some(filter) = subject.pci {
+        pci::describe(&mut text, filter);
+    }
+    Ok(text + &wilds?)
+}
+
+pub fn own(subject: &Subject<'_>) -> Result<Own> {
+    let (uuid, called_as) = (subject.host.to_string(), subject.called_as);
+    let read = |record: &Record<'_>| {
+        let mut numa = String::new();
+        numa::describe(&mut numa, record);
+        Ok(Own { values: describe(record, called_as)?, numa })
+    };
+    let host = subject.xe.list("host", &FIELDS, &[("uuid", &uuid)], read)?.pop();
+    host.with_context(|| format!("host {uuid} has left the pool"))
 }
 
 fn describe(host: &Record<'_>, called_as: &Path) -> Result<String> {

@@ -8,8 +8,12 @@ mod disk_sizes;
 mod guest_addresses;
 mod host_monitor;
 mod host_system;
+mod numa;
+pub mod pci;
+mod pci_names;
 pub mod polled;
 pub mod rrd_updates;
+mod storage;
 mod vm_monitor;
 pub mod vm_status;
 mod wild_vms;
@@ -56,6 +60,8 @@ pub struct Subject<'a> {
     pub datastores: &'a Path,
     /// What XAPI has measured, if it can be asked.
     pub counters: Option<&'a Counters>,
+    /// Which of its PCI devices are given to VMs.
+    pub pci: Option<&'a pci::Filter>,
     /// What was learnt of its VMs before.
     pub details: &'a Mutex<Details>,
 }
@@ -69,12 +75,14 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let configuration = MonitorConfiguration::from_stdin()?;
     let mut counters = Counters::default();
     let measured = xapi_socket(&conf).map(|socket| rrd_updates::add_to(&mut counters, &socket, unix_time()));
+    let pci = pci::Filter::from_conf(&conf)?;
     let subject = Subject {
         xe: &xe,
         host: &host_uuid(&xe, &args.host)?,
         called_as: &caller.called_as,
         datastores: &datastore_location(&conf, configuration.as_ref()),
         counters: measured.and_then(Result::ok).map(|()| &counters),
+        pci: pci.as_ref(),
         details: &Mutex::default(),
     };
     text(&args.probe, &subject)

@@ -2,7 +2,7 @@
 //! (`VM_POLL=YES`, oned's Host.cc).
 
 use super::vm_monitor::{self, Use};
-use super::{Subject, host_monitor, host_system, vm_status, wild_vms};
+use super::{Subject, datastores, host_monitor, host_system, pci, vm_status, wild_vms};
 use crate::one::Release;
 use crate::report::Result;
 use crate::translate::vm_state::State;
@@ -18,10 +18,10 @@ const USED: [(&str, &str); 4] =
 
 /// The host's own values, one a line. Releases before 4.0 read nothing but these, and their VMs by `poll`.
 pub fn host(subject: &Subject<'_>) -> Result<String> {
-    Ok(host_system::describe_host(subject)? + &host_monitor::run(subject)?)
+    Ok(host_system::own(subject)?.values + &host_monitor::run(subject)?)
 }
 
-/// The datastores' room, and the VMs.
+/// The datastores' room, PCI devices and the VMs.
 pub fn rest(subject: &Subject<'_>) -> Result<String> {
     let release = Release::beside(subject.called_as);
     let says_used = release.as_ref().is_none_or(Release::says_used);
@@ -33,7 +33,12 @@ pub fn rest(subject: &Subject<'_>) -> Result<String> {
         let state = states.get(&used.uuid).copied().unwrap_or(State::Running);
         format!("STATE={}{}", state.letter(), words(&used.text, says_used))
     };
-    let mut text = host_system::describe_room(subject)? + "VM_POLL=YES\n";
+    let mut text = String::new();
+    datastores::describe(&mut text, subject.datastores)?;
+    if let Some(filter) = subject.pci {
+        pci::describe(&mut text, filter);
+    }
+    text.push_str("VM_POLL=YES\n");
     for used in &vms {
         if let Some(vm_id) = used.vm_id {
             _ = writeln!(text, "VM=[ ID={vm_id}, DEPLOY_ID={}, POLL=\"{}\" ]", used.uuid, poll(used));

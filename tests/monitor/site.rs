@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 pub const HOST: &str = "aaaaaaaa-0000-4000-8000-000000000001";
+const SR: &str = "cccccccc-0000-4000-8000-000000000001";
 pub const OTHER_HOST: &str = "aaaaaaaa-0000-4000-8000-000000000002";
 
 /// Notes the call, and prints what stands for it: VERB, or VERB.FIELD for a list with `minimal=true`.
@@ -79,6 +80,15 @@ impl Site {
                  address ( RO): 192.0.2.1\n    memory-total ( RO): 17179869184\n    memory-free ( RO): 8589934592\n    \
                  software-version (MRO): product_version: 8.3.0\n    \
                  cpu_info (MRO): cpu_count: 8; modelname: A \"CPU\"; speed: 2400.0\n\n\n"
+            ),
+        );
+        site.write("records/pool-list.name-label", "pool \"one\"\n");
+        site.write("records/pbd-list", &format!("sr-uuid ( RO)    : {SR}\n\n\n"));
+        site.write(
+            "records/sr-list",
+            &format!(
+                "uuid ( RO)    : {SR}\n    name-label ( RW): Local storage\n    physical-utilisation ( RO): 1073741824\n    \
+                 physical-size ( RO): 3221225472\n    type ( RO): ext\n    shared ( RW): false\n\n\n"
             ),
         );
         site.vms(&[]);
