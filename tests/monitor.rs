@@ -315,6 +315,25 @@ fn it_ends_when_its_file_is_taken() {
 }
 
 #[test]
+fn up_to_6_10_an_imported_vm_is_told_by_its_deploy_id() {
+    let monitord = Monitord::new();
+    let site = Site::new(monitord.port);
+    fs::write(site.path("remotes/VERSION"), "6.10.5\n").unwrap();
+    let mine = |power_state: &'static str| {
+        site.vms(&[Vm { power_state, ..running(1) }]);
+        let text = fs::read_to_string(site.path("records/vm-list")).unwrap();
+        site.write("records/vm-list", &text.replace("one_vm_uuid", "theirs"));
+    };
+    mine("running");
+    let all = part(&site.start().ok(), "STATE_VM");
+    let line = |word: &str| state(1, word).replace("ID=\"1\"", "ID=\"-1\"");
+    assert_eq!(all, "SYNC_STATE=yes\nMISSING_STATE=POWEROFF\n".to_owned() + &line("RUNNING"));
+    let before = monitord.count();
+    mine("paused");
+    assert_eq!(monitord.wait_for("STATE_VM", "SUSPENDED", before).text, line("SUSPENDED"));
+}
+
+#[test]
 fn forged_text_makes_no_record() {
     let monitord = Monitord::new();
     let site = Site::new(monitord.port);

@@ -223,3 +223,17 @@ fn beacon_and_execution_need_no_xapi() {
     assert_eq!(probe(&host, "vm/execution", "xcp-execution", &["xcp", "0", "xcp-a"]).ok(), "");
     assert!(host.calls().is_empty(), "{:?}", host.calls());
 }
+
+#[test]
+fn up_to_6_10_an_imported_vm_is_told_by_its_deploy_id() {
+    let host = Host::new();
+    let mail = host.xe(&["vm-list", "name-label=Mail server", "--minimal"]);
+    let told = |folder: &str, name: &str| probe(&host, folder, name, &["xcp", "1", "xcp-b"]).ok();
+    for (release, imports) in [("7.4.0", false), ("6.10.5", true)] {
+        fs::write(host.path("remotes/VERSION"), release).unwrap();
+        let state = format!("VM = [ ID=\"-1\", DEPLOY_ID=\"{mail}\", STATE=\"RUNNING\" ]");
+        assert_eq!(told("vm/status", "xcp-status") == state, imports, "{release}");
+        let used = format!("VM = [ ID=\"-1\", DEPLOY_ID=\"{mail}\", MONITOR=\"");
+        assert_eq!(told("vm/monitor", "xcp-monitor").starts_with(&used), imports, "{release}");
+    }
+}

@@ -3,10 +3,12 @@
 use super::at_work::is_at_work;
 use super::files::Files;
 use super::host::Host;
+use super::imported::Imported;
 use super::kind::Kind;
 use super::log::Log;
 use super::round;
 use super::status::Memory;
+use crate::one::Release;
 use crate::probe::{unix_time, vm_status};
 use crate::report::Result;
 use base64::Engine;
@@ -41,8 +43,11 @@ pub fn run(host: &Host, files: &Files, log: &Log) -> Result<String> {
 /// All VMs. The client that follows begins with what was told here.
 fn states(host: &Host, files: &Files, log: &Log) -> Result<String> {
     let mut memory = Memory::load(&files.read("vms")?.unwrap_or_default());
-    memory.observe(&host.uuid()?, &vm_status::all(&host.xe)?, is_at_work);
-    let text = memory.all() + &round::of_others(host, Kind::StateVm, log);
+    let mut imported = Imported::new(Release::beside(&host.called_as).as_ref());
+    let seen = vm_status::seen(&host.xe)?;
+    memory.observe(&host.uuid()?, &seen.ours, is_at_work);
+    imported.observe(&host.uuid()?, &seen.wild);
+    let text = memory.all() + &imported.all() + &round::of_others(host, Kind::StateVm, log);
     memory.told();
     files.write("vms", &memory.save())?;
     Ok(text)

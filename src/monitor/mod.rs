@@ -9,6 +9,7 @@ pub mod control;
 mod files;
 mod first_round;
 mod host;
+mod imported;
 mod kind;
 mod log;
 mod message;

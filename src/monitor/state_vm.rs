@@ -2,9 +2,11 @@
 
 use super::at_work::is_at_work;
 use super::client::Client;
+use super::imported::Imported;
 use super::kind::Kind;
 use super::round;
 use super::status::Memory;
+use crate::one::Release;
 use crate::probe::vm_status;
 use crate::report::Result;
 use std::sync::atomic::Ordering;
@@ -18,6 +20,7 @@ const MAX_KEPT_BYTES: usize = 64 << 10;
 /// What is still to be told, and when.
 struct Round {
     memory: Memory,
+    imported: Imported,
     /// What others' probes said and has not arrived.
     kept: String,
     next_sync: Instant,
@@ -31,6 +34,7 @@ pub fn run(client: &Client) {
     let period = Kind::StateVm.period(&client.periods);
     let mut round = Round {
         memory: Memory::load(&saved),
+        imported: Imported::new(Release::beside(&client.host.called_as).as_ref()),
         kept: String::new(),
         next_sync: Instant::now() + sync_period(client),
         back_off: period,
@@ -61,7 +65,9 @@ fn sync_period(client: &Client) -> Duration {
 
 impl Round {
     fn observe(&mut self, client: &Client) -> Result<()> {
-        self.memory.observe(&client.host.uuid()?, &vm_status::all(&client.host.xe)?, is_at_work);
+        let seen = vm_status::seen(&client.host.xe)?;
+        self.memory.observe(&client.host.uuid()?, &seen.ours, is_at_work);
+        self.imported.observe(&client.host.uuid()?, &seen.wild);
         let said = round::of_others(&client.host, Kind::StateVm, &client.log);
         if self.kept.len() + said.len() <= MAX_KEPT_BYTES {
             self.kept.push_str(&said);
@@ -73,7 +79,11 @@ impl Round {
     fn tell(&mut self, client: &Client, period: Duration) {
         let was_reachable = client.reachable.load(Ordering::Relaxed);
         let whole = !was_reachable || Instant::now() >= self.next_sync;
-        let states = if whole { self.memory.all() } else { self.memory.changes() };
+        let states = if whole {
+            self.memory.all() + &self.imported.all()
+        } else {
+            self.memory.changes() + &self.imported.changes()
+        };
         let text = states + &self.kept;
         if text.is_empty() {
             return;
@@ -99,6 +109,7 @@ impl Round {
 
     fn arrived(&mut self, client: &Client, whole: bool) {
         self.memory.told();
+        self.imported.told();
         self.kept.clear();
         if whole {
             self.next_sync = Instant::now() + sync_period(client);

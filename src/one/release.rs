@@ -12,6 +12,8 @@ pub struct Release(Vec<u32>);
 const PLAIN_ERRORS_SINCE: [u32; 3] = [6, 0, 3];
 /// From this release on hosts keep reporting to onemonitord; before, oned asks them.
 const MONITORD_SINCE: [u32; 2] = [5, 12];
+/// From this release on there is no importing of VMs.
+const NO_IMPORT_SINCE: [u32; 1] = [7];
 /// From this release on a VM's use is called CPU and MEMORY; before, USEDCPU and USEDMEMORY.
 const CPU_SINCE: [u32; 2] = [4, 14];
 
@@ -37,6 +39,11 @@ impl Release {
     /// Whether its oned asks a host for everything, VMs included, instead of listening to it.
     pub fn polls(&self) -> bool {
         self.0 < MONITORD_SINCE.to_vec()
+    }
+
+    /// Whether it finds an imported VM by its DEPLOY_ID, where the probes can give no id but -1.
+    pub fn imports(&self) -> bool {
+        self.0 < NO_IMPORT_SINCE.to_vec()
     }
 
     /// Whether it reads a VM's use as USEDCPU and USEDMEMORY.
@@ -70,6 +77,7 @@ mod tests {
         ] {
             assert_eq!(Release(numbers.clone()).polls(), polls, "{numbers:?}");
             assert_eq!(Release(numbers.clone()).says_used(), numbers < vec![4, 14], "{numbers:?}");
+            assert_eq!(Release(numbers.clone()).imports(), numbers < vec![7], "{numbers:?}");
         }
     }
 }

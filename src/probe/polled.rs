@@ -25,8 +25,10 @@ pub fn host(subject: &Subject<'_>) -> Result<String> {
 pub fn rest(subject: &Subject<'_>) -> Result<String> {
     let release = Release::beside(subject.called_as);
     let says_used = release.as_ref().is_none_or(Release::says_used);
-    let states: HashMap<Uuid, State> =
-        vm_status::all(subject.xe)?.into_iter().filter_map(|vm| Some((vm.deploy_id, vm.state?))).collect();
+    let seen = vm_status::seen(subject.xe)?;
+    let ours = seen.ours.into_iter().map(|vm| (vm.deploy_id, vm.state));
+    let all = ours.chain(seen.wild.into_iter().map(|vm| (vm.deploy_id, vm.state)));
+    let states: HashMap<Uuid, State> = all.filter_map(|(vm, state)| Some((vm, state?))).collect();
     let vms = vm_monitor::all(subject)?;
     let poll = |used: &Use| {
         // On its way from one state to another it is still on the host.

@@ -2,6 +2,7 @@
 
 use super::counters::COUNTED;
 use super::{Counters, Details, Subject};
+use crate::one::Release;
 use crate::report::Result;
 use crate::translate::mark;
 use crate::xe::{Record, Uuid, record::map_value};
@@ -30,14 +31,17 @@ pub struct Use {
     pub text: String,
 }
 
-/// One line for each VM.
+/// One line for each VM; of the others only where OpenNebula may have imported them.
 pub fn run(subject: &Subject<'_>) -> Result<String> {
+    let imports = Release::beside(subject.called_as).is_some_and(|release| release.imports());
     let mut text = String::new();
     for Use { uuid, vm_id, text: used } in all(subject)? {
-        if let Some(vm_id) = vm_id {
-            let packed = STANDARD.encode(used);
-            _ = writeln!(text, "VM = [ ID=\"{vm_id}\", DEPLOY_ID=\"{uuid}\", MONITOR=\"{packed}\" ]");
+        if vm_id.is_none() && !imports {
+            continue;
         }
+        let id = vm_id.map_or("-1".to_owned(), |vm_id| vm_id.to_string());
+        let packed = STANDARD.encode(used);
+        _ = writeln!(text, "VM = [ ID=\"{id}\", DEPLOY_ID=\"{uuid}\", MONITOR=\"{packed}\" ]");
     }
     Ok(text)
 }

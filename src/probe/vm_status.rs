@@ -1,12 +1,12 @@
 //! `vm/status`: the state of OpenNebula's VMs on the host.
 
 use super::Subject;
-
+use crate::one::Release;
 use crate::report::Result;
 use crate::translate::mark;
 use crate::translate::vm_state::{self, State};
 use crate::xe::{Record, Uuid, Xe, record::map_value};
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
 /// Fields that no tenant can write, and so safe to read from a list.
 const FIELDS: [&str; 5] = ["uuid", "power-state", "resident-on", "current-operations", "other-config"];
@@ -25,43 +25,67 @@ pub struct Status {
     pub migrates: bool,
 }
 
-impl Status {
-    /// A copy of a VM has all its marks; only the VM whose mark is its own is OpenNebula's.
-    fn read(record: &Record<'_>) -> Result<Option<Status>> {
+/// A VM that OpenNebula did not make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wild {
+    pub deploy_id: Uuid,
+    pub state: Option<State>,
+    pub resident_on: Option<Uuid>,
+}
+
+/// The VMs of a pool.
+#[derive(Debug, Default)]
+pub struct Seen {
+    pub ours: Vec<Status>,
+    pub wild: Vec<Wild>,
+}
+
+/// OpenNebula's VMs in the whole pool.
+pub fn all(xe: &Xe) -> Result<Vec<Status>> {
+    Ok(seen(xe)?.ours)
+}
+
+/// All VMs of the pool, in one call of `xe`. A copy of a VM has all its marks; only the VM whose mark is its own
+/// is OpenNebula's.
+pub fn seen(xe: &Xe) -> Result<Seen> {
+    let read = |record: &Record<'_>| {
         let other_config = record.text("other-config");
-        let Some(vm_id) = map_value(other_config, mark::VM_ID).and_then(|id| id.parse().ok()) else {
-            return Ok(None);
-        };
-        if map_value(other_config, mark::VM_UUID) != Some(record.text("uuid")) {
-            return Ok(None);
-        }
+        let is_original = map_value(other_config, mark::VM_UUID) == Some(record.text("uuid"));
+        let vm_id = map_value(other_config, mark::VM_ID).and_then(|id| id.parse::<u32>().ok());
         let operations = || record.members("current-operations");
-        Ok(Some(Status {
-            vm_id,
+        let wild = Wild {
             deploy_id: record.get("uuid")?,
             state: vm_state::state(record.get("power-state")?, operations()),
             resident_on: record.optional("resident-on")?,
-            migrates: vm_state::is_migrating(operations()),
-        }))
+        };
+        Ok((vm_id.filter(|_| is_original), wild, vm_state::is_migrating(operations())))
+    };
+    let mut seen = Seen::default();
+    for (vm_id, wild, migrates) in xe.list("vm", &FIELDS, &[("is-control-domain", "false")], read)? {
+        let Wild { deploy_id, state, resident_on } = wild;
+        match vm_id {
+            Some(vm_id) => seen.ours.push(Status { vm_id, deploy_id, state, resident_on, migrates }),
+            None => seen.wild.push(Wild { deploy_id, state, resident_on }),
+        }
     }
-}
-
-/// OpenNebula's VMs in the whole pool, in one call of `xe`.
-pub fn all(xe: &Xe) -> Result<Vec<Status>> {
-    let found = xe.list("vm", &FIELDS, &[("is-control-domain", "false")], Status::read)?;
-    Ok(found.into_iter().flatten().collect())
+    Ok(seen)
 }
 
 /// Adds `VM = [ … ]`.
-pub fn line(text: &mut String, vm_id: u32, deploy_id: &Uuid, state: State) {
+pub fn line(text: &mut String, vm_id: impl Display, deploy_id: &Uuid, state: State) {
     _ = writeln!(text, "VM = [ ID=\"{vm_id}\", DEPLOY_ID=\"{deploy_id}\", STATE=\"{}\" ]", state.word());
 }
 
 pub fn run(subject: &Subject<'_>) -> Result<String> {
     let mut text = String::new();
-    for vm in all(subject.xe)? {
-        if vm.resident_on.as_ref() == Some(subject.host) {
-            line(&mut text, vm.vm_id, &vm.deploy_id, vm.state.unwrap_or(State::Running));
+    let seen = seen(subject.xe)?;
+    let is_here = |host: &Option<Uuid>| host.as_ref() == Some(subject.host);
+    for vm in seen.ours.iter().filter(|vm| is_here(&vm.resident_on)) {
+        line(&mut text, vm.vm_id, &vm.deploy_id, vm.state.unwrap_or(State::Running));
+    }
+    if Release::beside(subject.called_as).is_some_and(|release| release.imports()) {
+        for vm in seen.wild.iter().filter(|vm| is_here(&vm.resident_on)) {
+            line(&mut text, -1, &vm.deploy_id, vm.state.unwrap_or(State::Running));
         }
     }
     Ok(text)
