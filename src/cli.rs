@@ -6,13 +6,14 @@ use crate::action::{
 };
 #[cfg(feature = "simulator")]
 use crate::admin::demo;
-use crate::admin::{gc, ls};
+use crate::admin::{doctor, gc, ls};
 use crate::links::{self, PROGRAM};
 use crate::monitor::{client, control};
 use crate::one::Release;
 use crate::probe;
 use crate::report::{self, Result};
 use clap::{Parser, Subcommand};
+use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -60,6 +61,7 @@ pub enum Action {
     MonitorControl(control::Args),
     #[command(name = client::NAME, hide = true)]
     MonitorClient(client::Args),
+    Doctor(doctor::Args),
     Ls(ls::Args),
     Gc(gc::Args),
     #[cfg(feature = "simulator")]
@@ -74,8 +76,9 @@ pub enum Action {
 impl Cli {
     /// Does what the command line asks for, and reports it.
     pub fn run(self) -> ExitCode {
-        // OpenNebula calls `./monitord-client_control.sh`, and what is above that is looked for.
-        let called_as = self.called_as.unwrap_or_default();
+        // OpenNebula calls `./monitord-client_control.sh`, and what is above that is looked for. By hand the
+        // program itself tells where the settings are.
+        let called_as = self.called_as.or_else(|| env::current_exe().ok()).unwrap_or_default();
         let called_as = std::path::absolute(&called_as).unwrap_or(called_as);
         let caller = Caller { called_as, verbose: self.verbose };
         let (name, result) = self.action.run(&caller);
@@ -111,6 +114,7 @@ impl Action {
             Action::Probe(args) => ("probe", probe::run(caller, args)),
             Action::MonitorControl(args) => (control::SCRIPT, control::run(caller, args)),
             Action::MonitorClient(args) => (client::NAME, client::run(caller, args)),
+            Action::Doctor(args) => ("doctor", doctor::run(caller, args)),
             Action::Ls(args) => ("ls", ls::run(caller, args)),
             Action::Gc(args) => ("gc", gc::run(caller, args)),
             #[cfg(feature = "simulator")]

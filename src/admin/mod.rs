@@ -3,6 +3,7 @@
 pub mod claims;
 #[cfg(feature = "simulator")]
 pub mod demo;
+pub mod doctor;
 pub mod gc;
 pub mod ls;
 mod text;

@@ -41,7 +41,7 @@ pub struct Conf {
 impl Conf {
     /// Reads the settings of the drivers that `called_as` belongs to.
     pub fn load(called_as: &Path) -> Result<Conf> {
-        let mut conf = match find(called_as) {
+        let mut conf = match Conf::find(called_as) {
             Some(file) => {
                 let text =
                     fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -56,6 +56,13 @@ impl Conf {
             }
         }
         Ok(conf)
+    }
+
+    /// `…/remotes/vmm/xcp/deploy` → `…/remotes/etc/vmm/xcp/xcprc`; releases up to 5.4 keep it beside the scripts.
+    pub fn find(called_as: &Path) -> Option<PathBuf> {
+        let beside = called_as.parent()?.join("xcprc");
+        let above = called_as.ancestors().skip(1).map(|folder| folder.join("etc/vmm/xcp/xcprc"));
+        above.chain([beside]).find(|file| file.is_file())
     }
 
     /// A setting's text, or what stands for it when it is not set.
@@ -116,13 +123,6 @@ impl Conf {
             self.file.as_ref().map_or("the environment".to_owned(), |file| file.display().to_string());
         anyhow!("{name} is {text:?} in {place}: it must be {right}")
     }
-}
-
-/// `…/remotes/vmm/xcp/deploy` → `…/remotes/etc/vmm/xcp/xcprc`; releases up to 5.4 keep it beside the scripts.
-fn find(called_as: &Path) -> Option<PathBuf> {
-    let beside = called_as.parent()?.join("xcprc");
-    let above = called_as.ancestors().skip(1).map(|folder| folder.join("etc/vmm/xcp/xcprc"));
-    above.chain([beside]).find(|file| file.is_file())
 }
 
 /// Reads `NAME=value` lines: blank lines, comments, `export` and quotes as a shell takes them.

@@ -23,6 +23,7 @@ use crate::xe::{Uuid, Xe, vm};
 use anyhow::Context;
 use existing::Found;
 use halted::Halted;
+pub use plan::DEFAULT_TEMPLATE;
 use plan::Plan;
 use pool::Pool;
 use std::fs::{self, File};

@@ -1,0 +1,85 @@
+//! The machine that the drivers run on: room, clock, and what monitoring needs.
+
+use super::finding::Finding;
+use crate::one::Conf;
+use crate::probe;
+use crate::process;
+use std::env;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+const FULL_MB: u64 = 1024;
+const CLOCK_LIMIT: Duration = Duration::from_secs(5);
+
+pub fn check(conf: &Conf) -> Vec<Finding> {
+    let mut found = vec![datastores(conf)];
+    found.extend(temporary());
+    found.extend(socket(conf));
+    found.extend(clock());
+    found
+}
+
+/// Where images are copied to before they are brought into an SR.
+fn datastores(conf: &Conf) -> Finding {
+    const SUBJECT: &str = "datastores";
+    let folder = probe::datastore_location(conf, None);
+    let shown = folder.display();
+    let Ok(stat) = rustix::fs::statvfs(folder.as_path()) else {
+        let text = format!("there is no folder {shown}");
+        return Finding::note(
+            SUBJECT,
+            text,
+            "OpenNebula makes it with the first VM; set DATASTORE_LOCATION if datastores are elsewhere",
+        );
+    };
+    let mb = |blocks: u64| blocks * stat.f_frsize / (1 << 20);
+    let (free, size) = (mb(stat.f_bavail), mb(stat.f_blocks));
+    let text = format!("{shown} has {free} of {size} MB free");
+    let advice = "dom0 is small: mount something larger there, or use datastores on SRs";
+    if free < FULL_MB {
+        Finding::mend(SUBJECT, text, advice)
+    } else if free < size / 10 {
+        Finding::note(SUBJECT, text, advice)
+    } else {
+        Finding::fine(SUBJECT, text)
+    }
+}
+
+/// Locks and what monitoring keeps.
+fn temporary() -> Option<Finding> {
+    let folder = env::temp_dir();
+    let why = tempfile::tempfile_in(&folder).err()?;
+    let text = format!("no file can be made in {}: {why}", folder.display());
+    Some(Finding::mend("temporary files", text, "make room or set TMPDIR: locks and monitoring need it"))
+}
+
+fn socket(conf: &Conf) -> Option<Finding> {
+    let socket = probe::xapi_socket(conf)?;
+    let shown = socket.display();
+    Some(match UnixStream::connect(Path::new(&socket)) {
+        Ok(_) => Finding::fine("metrics", format!("XAPI answers on {shown}")),
+        Err(why) => {
+            let text = format!("cannot reach XAPI on {shown}: {why}");
+            Finding::note(
+                "metrics",
+                text,
+                "monitoring tells no CPU, network and disk figures; see XAPI_SOCKET",
+            )
+        }
+    })
+}
+
+/// Both releases of systemd say it in their own words: `NTP synchronized: no`, `System clock synchronized: no`.
+fn clock() -> Option<Finding> {
+    let said = process::output(Command::new("timedatectl").env("LC_ALL", "C"), CLOCK_LIMIT).ok()?;
+    let text = String::from_utf8_lossy(&said.stdout).into_owned();
+    let line = text.lines().find(|line| line.contains("synchronized:"))?;
+    Some(if line.trim().ends_with("yes") {
+        Finding::fine("clock", "it is kept by NTP")
+    } else {
+        let text = "it is not kept by NTP";
+        Finding::note("clock", text, "XAPI's figures and OpenNebula's times drift apart: start chronyd")
+    })
+}

@@ -1,0 +1,99 @@
+//! `one-xcp doctor`: is this host ready for OpenNebula's VMs, and what to do if not.
+
+mod finding;
+mod guests;
+mod hosts;
+mod machine;
+mod networks;
+mod program;
+mod remotes;
+mod settings;
+mod storage;
+
+use super::text;
+use crate::action::Caller;
+use crate::one::Conf;
+use crate::parallel;
+use crate::report::{self, Result};
+use anyhow::bail;
+use finding::{Finding, Level};
+use std::path::PathBuf;
+
+/// Look whether this host is ready for OpenNebula's VMs, and say what to do if not.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The host as OpenNebula names it; without it this machine
+    #[arg(default_value = "")]
+    host: String,
+    /// OpenNebula's remotes, if not around this program, in /var/lib/one/remotes or /var/tmp/one
+    #[arg(long, value_name = "DIR")]
+    remotes: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(caller: &Caller, args: &Args) -> Result<String> {
+    let (conf, mut found) = settings::check(&caller.called_as);
+    found.extend(remotes::check(&caller.called_as, args.remotes.as_deref()));
+    found.extend(machine::check(&conf));
+    found.extend(pool(caller, &conf, &args.host));
+    if args.json {
+        report::say(&text::array(&found.iter().map(Finding::json).collect::<Vec<_>>()));
+    } else {
+        for finding in &found {
+            report::say(&finding.line());
+        }
+    }
+    let bad = found.iter().filter(|finding| finding.level == Level::Mend).count();
+    if bad > 0 {
+        bail!("things that must be mended: {bad}");
+    }
+    Ok(String::new())
+}
+
+/// All that `xe` can tell, if it is the right one and lets us in.
+fn pool(caller: &Caller, conf: &Conf, host: &str) -> Vec<Finding> {
+    let xe = match caller.xe(conf, host) {
+        Ok(xe) => xe,
+        Err(why) => return vec![Finding::mend("xe", format!("{why:#}"), "correct the settings")],
+    };
+    let mut found = vec![program::check(&xe)];
+    if found.iter().any(|finding| finding.level == Level::Mend) {
+        return found;
+    }
+    let hosts = match hosts::look_up(&xe) {
+        Ok(hosts) => hosts,
+        Err(why) => {
+            found.push(hosts::no_login(conf, &why));
+            return found;
+        }
+    };
+    let checks: [Check<'_>; 4] = [
+        Box::new(|| Ok(hosts::check(&hosts, conf, host))),
+        Box::new(|| storage::check(&xe, conf, &hosts)),
+        Box::new(|| networks::check(&xe, &hosts)),
+        Box::new(|| guests::check(&xe, conf)),
+    ];
+    for (what, checked) in ["hosts", "storage", "networks", "guests"].into_iter().zip(look(&checks)) {
+        match checked {
+            Ok(findings) => found.extend(findings),
+            Err(why) => found.push(Finding::mend(what, format!("{why:#}"), "see whether xe says so again")),
+        }
+    }
+    found
+}
+
+type Check<'a> = Box<dyn Fn() -> Result<Vec<Finding>> + Sync + 'a>;
+
+fn look(checks: &[Check<'_>]) -> Vec<Result<Vec<Finding>>> {
+    parallel::map(checks, |check| check())
+}
+
+/// Several objects' names in one line, the first few of them.
+fn some(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown: Vec<&str> = names.iter().take(SHOWN).map(String::as_str).collect();
+    let more = if names.len() > SHOWN { format!(" and {} more", names.len() - SHOWN) } else { String::new() };
+    format!("{}{more}", shown.join(", "))
+}
