@@ -46,7 +46,7 @@ fn the_table_of_settings_holds_every_setting_with_its_default() {
         named.push(name.to_owned());
     }
     named.sort();
-    let mut known = one_xcp::one::conf::NAMES.map(str::to_owned).to_vec();
+    let mut known = one_xcp::one::conf::NAMES.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     known.sort();
     assert_eq!(named, known);
 }

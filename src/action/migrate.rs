@@ -1,12 +1,14 @@
 //! `migrate`: moves a running VM to another host of the pool.
 
 use super::Caller;
-use crate::one::Conf;
+use crate::one::{Conf, Message};
 use crate::parallel;
 use crate::report::{self, Result};
-use crate::xe::{PowerState, Uuid, Xe, host, outcome_unknown, vm, xe_error};
-use anyhow::{Context, bail};
+use crate::translate::mark;
+use crate::xe::{PowerState, Uuid, Xe, host, vm, xe_error};
+use anyhow::{Context, bail, ensure};
 
+mod other_pool;
 mod storage_motion;
 
 /// Move a running VM to another host of the pool.
@@ -46,36 +48,92 @@ impl Args {
 }
 
 fn migrate(xe: &Xe, conf: &Conf, args: &Args) -> Result<String> {
-    let vm_id = args.rest.first().and_then(|word| word.parse().ok());
-    let _lock = Caller::lock(xe, vm_id)?;
+    let message = Message::from_stdin()?;
+    let vm_id = message.as_ref().map(|message| message.vm.vm_id);
+    let _lock = Caller::lock(xe, vm_id.or_else(|| args.rest.first()?.parse().ok()))?;
     let (vm, hosts) = parallel::both(|| vm::Vm::find(xe, &args.deploy_id), || host::Host::all(xe));
-    let hosts = hosts?;
-    let dest = host::named(&hosts, &args.dest_host).context("the destination")?;
-    let vm = vm?.with_context(|| format!("the pool has no VM {}", args.deploy_id))?;
-    if vm.is_running_on(&dest.uuid) {
-        report::info(format!("VM {} already runs on {}", vm.uuid, args.dest_host));
-        return Ok(String::new());
-    }
-    if vm.power_state != PowerState::Running {
-        bail!("VM {} is {}: only a running VM can be migrated live", vm.uuid, vm.power_state);
-    }
-    let moved = match xe.run_within(&vm::live_migrate(&vm.uuid, &dest.uuid), xe.transfer_limit) {
-        Err(error) if storage_motion::is_needed(&error) => {
-            report::info(
-                "disks of the VM are on storage that the destination does not see: they move with it",
-            );
-            storage_motion::run(xe, conf, &vm.uuid, dest)
+    let (vm, hosts) = (vm?, hosts?);
+    match host::named(&hosts, &args.dest_host).context("the destination") {
+        Ok(dest) => {
+            let vm = vm.with_context(|| format!("the pool has no VM {}", args.deploy_id))?;
+            within_pool(xe, conf, &vm, dest, message.as_ref())?;
         }
-        other => other.map(drop),
+        Err(unknown) => match conf.optional("REMOTE_PASSWORD_FILE") {
+            Some(file) => other_pool::run(xe, conf, &args.deploy_id, vm.as_ref(), &args.dest_host, file)?,
+            None => return Err(unknown),
+        },
+    }
+    Ok(String::new())
+}
+
+fn within_pool(
+    xe: &Xe,
+    conf: &Conf,
+    vm: &vm::Vm,
+    dest: &host::Host,
+    message: Option<&Message>,
+) -> Result<()> {
+    let new_sr = storage_motion::new_sr(xe, &vm.uuid, message)?;
+    let stays = vm.is_running_on(&dest.uuid);
+    if stays && new_sr.is_none() {
+        report::info(format!("VM {} already runs on {}", vm.uuid, dest.name_label));
+        return Ok(());
+    }
+    ensure_running(vm)?;
+    let moved = if new_sr.is_some() {
+        storage_motion::run(xe, conf, &vm.uuid, dest, new_sr.as_ref())
+    } else {
+        match xe.run_within(&vm::live_migrate(&vm.uuid, &dest.uuid), xe.transfer_limit) {
+            Err(error) if storage_motion::is_needed(&error) => {
+                report::info(
+                    "disks of the VM are on storage that the destination does not see: they move with it",
+                );
+                storage_motion::run(xe, conf, &vm.uuid, dest, None)
+            }
+            other => other.map(drop),
+        }
     };
     match moved {
-        Ok(()) => {}
-        // The move may have gone on without us: where the VM runs decides.
-        Err(error) if outcome_unknown(&error) => report::warn(format!("{error:#}")),
-        Err(error) => return Err(explained(error, &args.dest_host)),
+        Err(error) if stays => return Err(explained(error, &dest.name_label)),
+        moved => arrived(xe, &vm.uuid, dest, moved)?,
     }
-    confirm(xe, &vm.uuid, dest)?;
-    Ok(String::new())
+    tell_datastore(xe, vm, message);
+    Ok(())
+}
+
+fn ensure_running(vm: &vm::Vm) -> Result<()> {
+    ensure!(
+        vm.power_state == PowerState::Running,
+        "VM {} is {}: only a running VM can be migrated live",
+        vm.uuid,
+        vm.power_state
+    );
+    Ok(())
+}
+
+/// The move may have gone on although its answer is an error: where the VM runs decides.
+fn arrived(xe: &Xe, uuid: &Uuid, dest: &host::Host, moved: Result<()>) -> Result<()> {
+    let Err(error) = moved else { return confirm(xe, uuid, dest) };
+    let now = vm::Vm::find(xe, uuid);
+    if now.is_ok_and(|now| now.is_some_and(|now| now.is_running_on(&dest.uuid))) {
+        report::warn(format!("VM {uuid} runs on {}, but: {error:#}", dest.name_label));
+        return Ok(());
+    }
+    Err(explained(error, &dest.name_label))
+}
+
+/// The mark of the system datastore follows the VM.
+fn tell_datastore(xe: &Xe, vm: &vm::Vm, message: Option<&Message>) {
+    let Some(ds_id) = message.and_then(|message| message.vm.ds_id).map(|ds_id| ds_id.to_string()) else {
+        return;
+    };
+    if vm.other_config(mark::DS_ID).is_none_or(|before| before == ds_id) {
+        return;
+    }
+    let marked = vm::set(&vm.uuid).set(format!("other-config:{}", mark::DS_ID), ds_id);
+    if let Err(error) = xe.run(&marked) {
+        report::warn(format!("VM {} keeps the mark of its old datastore: {error:#}", vm.uuid));
+    }
 }
 
 /// Success is said only of a VM that runs where it was to go.

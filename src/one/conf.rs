@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What may be set, all of it (the file's comments tell what each is).
-pub const NAMES: [&str; 17] = [
+pub const NAMES: &[&str] = &[
     "XE",
     "XE_SERVER",
     "XE_PASSWORD_FILE",
@@ -25,6 +25,7 @@ pub const NAMES: [&str; 17] = [
     "CPU_CAP",
     "CONTEXT_DEVICE",
     "MIGRATE_SR",
+    "REMOTE_PASSWORD_FILE",
     "DATASTORE_LOCATION",
     "PCI_FILTER",
     "PCI_SHORT_ADDRESS",
@@ -50,7 +51,7 @@ impl Conf {
             }
             None => Conf::default(),
         };
-        for name in NAMES {
+        for &name in NAMES {
             if let Ok(value) = env::var(name) {
                 conf.values.insert(name.to_owned(), value);
             }

@@ -13,6 +13,8 @@ pub struct Message {
     pub vm: Vm,
     /// The VM's folder on the host, `DATASTORE/BASE_PATH` / VM id; where its `disk.N` are.
     pub vm_folder: Option<PathBuf>,
+    /// The SR that the VM's system datastore stands for, if it says so (XCP_SR).
+    pub system_sr: Option<String>,
 }
 
 impl Message {
@@ -33,12 +35,15 @@ impl Message {
     pub fn parse(text: &str) -> Result<Message> {
         let root = Element::parse("the message on standard input", text)?;
         match root.name.as_str() {
-            "VM" => Ok(Message { vm: Vm::read(&root)?, vm_folder: None }),
+            "VM" => Ok(Message { vm: Vm::read(&root)?, vm_folder: None, system_sr: None }),
             "VMM_DRIVER_ACTION_DATA" => {
                 let vm = Vm::read(&rooted(root.child("VM")?.clone()))?;
+                let system = root.all("DATASTORE").next().and_then(|store| store.all("TEMPLATE").next());
+                let system_sr = system.map_or("", |template| template.text("XCP_SR")).to_owned();
+                let system_sr = Some(system_sr).filter(|sr| !sr.is_empty());
                 let base = root.all("DATASTORE").next().map_or("", |store| store.text("BASE_PATH"));
                 let vm_folder = (!base.is_empty()).then(|| Path::new(base).join(vm.vm_id.to_string()));
-                Ok(Message { vm, vm_folder })
+                Ok(Message { vm, vm_folder, system_sr })
             }
             other => bail!("the message on standard input is a {other}, not a VMM_DRIVER_ACTION_DATA"),
         }

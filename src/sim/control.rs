@@ -57,6 +57,11 @@ enum Action {
         #[arg(long)]
         clear: bool,
     },
+    /// Let this pool and its clients reach another simulated pool.
+    Peer {
+        /// The other pool's state file.
+        file: PathBuf,
+    },
     /// Print the whole state in a stable order.
     Dump,
     /// Answer as XAPI does over HTTP, until killed: measurements and consoles.
@@ -151,6 +156,7 @@ fn run(action: Action) -> Result<String> {
         Action::Guest(guest) => guest.apply(&store)?,
         Action::Log { clear: true } => log::clear(&store)?,
         Action::Log { clear: false } => return log::show(&store),
+        Action::Peer { file } => store.add_peer(&file)?,
         Action::Dump => return dump(&store),
         Action::Serve(options) => serve::run(&store, &options)?,
         Action::Seed { file } => seed::seed(&store, &file)?,

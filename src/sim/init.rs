@@ -11,6 +11,7 @@ use clap::Args;
 
 /// What may differ from the usual pool.
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub struct Options {
     /// How many hosts the pool has.
     #[arg(long, default_value_t = 2)]
@@ -30,16 +31,25 @@ pub struct Options {
     /// SRs grow disks in use, as no SR does with `xapi` 7.3 to 25.6.
     #[arg(long)]
     pub online_resize: bool,
+    /// Another pool than the usual one: its hosts are `xcp-m` (192.168.10.13) …, and no uuid is the same.
+    #[arg(long)]
+    pub other: bool,
 }
+
+/// Where the counters of `--other` begin: its hosts' letters, and its uuids.
+const OTHER_HOST: u32 = 12;
+const OTHER_COUNTER: u64 = 1 << 20;
 
 const GIB: i64 = 1 << 30;
 
 /// Makes the pool and stores it.
 pub fn init(store: &Store, options: &Options) -> Result<()> {
-    ensure!((1..=26).contains(&options.hosts), "a simulated pool has 1 to 26 hosts");
+    let letters = if options.other { 26 - OTHER_HOST } else { 26 };
+    ensure!((1..=letters).contains(&options.hosts), "a simulated pool has 1 to {letters} hosts");
     let mut pool = Pool::default();
     pool.password.clone_from(&options.password);
     pool.no_tools = options.no_tools;
+    pool.counter = if options.other { OTHER_COUNTER } else { 0 };
     let hosts = if options.standalone { 1 } else { options.hosts };
     let made = Making { pool: &mut pool, hosts: Vec::new() }.all(hosts, options);
     if options.online_resize {
@@ -59,7 +69,8 @@ struct Making<'p> {
 impl Making<'_> {
     fn all(mut self, hosts: u32, options: &Options) -> Outcome<()> {
         let pool_uuid = self.pool.new_uuid();
-        for number in 0..hosts {
+        let first = if options.other { OTHER_HOST } else { 0 };
+        for number in first..first + hosts {
             let host = self.host(number);
             self.hosts.push(host);
         }

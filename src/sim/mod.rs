@@ -82,14 +82,17 @@ fn fail(fail: &Fail, trace: bool) -> u8 {
 
 /// The server's part: reads the words, lets the user in, runs the verb.
 fn ask(store: &Store, request: &Request) -> u8 {
-    let command = match login::reach(store, request).and_then(|()| Command::parse(&request.words)) {
+    let other = request.server.as_ref().and_then(|server| store.peer_with_host(server));
+    let command = match login::reach(other.as_ref().unwrap_or(store), request)
+        .and_then(|()| Command::parse(&request.words))
+    {
         Ok(command) => command,
         Err(reason) => return fail(&reason, false),
     };
     let minimal = command.get("minimal").is_some_and(|value| value == "true");
     let trace = command.flag("trace", false).unwrap_or(false);
     let mut call = Call { command, out: Printer::new(minimal), keep: false };
-    match answer(store, request, &mut call) {
+    match answer(store, other.as_ref().unwrap_or(store), request, &mut call) {
         Ok(()) => u8::from(call.out.finish().is_err()),
         Err(reason) => {
             if !minimal && call.out.flush().is_err() {
@@ -100,7 +103,8 @@ fn ask(store: &Store, request: &Request) -> u8 {
     }
 }
 
-fn answer(store: &Store, request: &Request, call: &mut Call) -> Outcome<()> {
+/// Faults are those of the pool that `XE_SIM` names, whichever pool is asked.
+fn answer(home: &Store, store: &Store, request: &Request, call: &mut Call) -> Outcome<()> {
     let name = call.command.verb.clone();
     if name == "help" {
         verbs::help(call);
@@ -109,7 +113,7 @@ fn answer(store: &Store, request: &Request, call: &mut Call) -> Outcome<()> {
     let called = call::find(&name).ok_or_else(|| Fail::NoCommand(name.clone()))?;
     called.check(&call.command)?;
     login::check(store, request)?;
-    let struck = fault::strike(store, &name)?;
+    let struck = fault::strike(home, &name)?;
     if let Some(garbage) = fault::before(&struck)? {
         return fault::write_garbage(garbage).map_err(|error| Fail::Simulator(error.to_string()));
     }

@@ -101,6 +101,13 @@ impl Pool {
         self.changed
     }
 
+    /// The host that goes by this address, hostname or name.
+    pub fn host_called(&self, name: &str) -> Option<&Row> {
+        let names = ["address", "hostname", "name-label"];
+        let mut hosts = self.rows(Class::Host).iter();
+        hosts.find(|host| names.iter().any(|field| host.get(field).eq_ignore_ascii_case(name)))
+    }
+
     /// The next uuid: the same sequence in every pool.
     pub fn new_uuid(&mut self) -> String {
         self.counter += 1;

@@ -28,6 +28,50 @@ impl Store {
         Ok(Self { path: path.context("XE_SIM does not name the state file of a simulated pool")?.into() })
     }
 
+    /// Another pool that this one's hosts and clients can reach.
+    pub fn add_peer(&self, path: &Path) -> Result<()> {
+        let file = self.beside(".peers");
+        let mut known = fs::read_to_string(&file).unwrap_or_default();
+        let _ = writeln!(known, "{}", path.display());
+        fs::write(&file, known).with_context(|| format!("cannot write {}", file.display()))
+    }
+
+    /// The other pool that has a host of this name, if this one has none.
+    pub fn peer_with_host(&self, name: &str) -> Option<Self> {
+        let known = fs::read_to_string(self.beside(".peers")).ok()?;
+        if self.read().ok()?.host_called(name).is_some() {
+            return None;
+        }
+        let mut peers = known.lines().map(|path| Self { path: path.into() });
+        peers.find(|peer| peer.read().is_ok_and(|pool| pool.host_called(name).is_some()))
+    }
+
+    /// Changes two pools, both or neither. They are locked in the order of their paths.
+    pub fn change_both<T>(
+        &self,
+        other: &Self,
+        change: impl FnOnce(&mut Pool, &mut Pool) -> (T, bool),
+    ) -> Result<T> {
+        let nested = |result: Result<(T, bool)>| match result {
+            Ok((answer, keep)) => (Ok(answer), keep),
+            Err(error) => (Err(error), false),
+        };
+        if self.path < other.path {
+            self.change(|pool| nested(other.change(|other| with_keep(change(pool, other)))))?
+        } else {
+            other.change(|other| nested(self.change(|pool| with_keep(change(pool, other)))))?
+        }
+    }
+
+    /// Copies a VDI's bytes into another pool.
+    pub fn copy_vdi(&self, vdi: &str, other: &Self, to: &str) -> Result<()> {
+        let target = other.vdi_file(to);
+        if let Some(folder) = target.parent() {
+            fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        }
+        copy_sparse(&self.vdi_file(vdi), &target)
+    }
+
     /// A file beside the state file, `suffix` added to its name.
     pub fn beside(&self, suffix: &str) -> PathBuf {
         let mut name = self.path.clone().into_os_string();
@@ -247,6 +291,10 @@ fn unescape(value: &'static str) -> Text {
         });
     }
     Cow::Owned(plain)
+}
+
+fn with_keep<T>((answer, keep): (T, bool)) -> ((T, bool), bool) {
+    ((answer, keep), keep)
 }
 
 #[cfg(test)]

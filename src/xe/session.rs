@@ -33,6 +33,21 @@ pub struct Xe {
 }
 
 impl Xe {
+    /// The XAPI of another pool, over the network.
+    #[must_use]
+    pub fn of_other_pool(&self, server: &str, password_file: PathBuf) -> Xe {
+        Xe {
+            program: self.program.clone(),
+            server: Mutex::new(Some(server.to_owned())),
+            password_file: Some(password_file),
+            limit: self.limit,
+            transfer_limit: self.transfer_limit,
+            verbose: self.verbose,
+            retry: self.retry,
+            stop: self.stop.clone(),
+        }
+    }
+
     /// Runs the call and gives back what it printed, without the final line break.
     pub fn run(&self, call: &Call) -> Result<String> {
         self.stop.check().with_context(|| format!("before {call}"))?;

@@ -1,9 +1,11 @@
 //! Migration of a VM together with its disks, where the destination does not see the storage they are on.
 
-use crate::one::Conf;
+use crate::one::{Conf, Message};
+use crate::parallel;
 use crate::report::Result;
 use crate::retry::Retry;
-use crate::xe::{Record, Uuid, Xe, call, failed_with, host::Host, sr, vbd::Vbd, vdi::Vdi};
+use crate::translate::mark;
+use crate::xe::{Call, Record, Uuid, Xe, call, failed_with, host::Host, sr, vbd::Vbd, vdi::Vdi};
 use anyhow::{Context, ensure};
 use std::fs;
 use std::time::Duration;
@@ -19,51 +21,92 @@ pub fn is_needed(error: &anyhow::Error) -> bool {
 /// XAPI lets a host take part in three such migrations at once (xapi_vm_migrate.ml:139): one may end soon.
 const TURN: Retry = Retry { tries: 6, first_pause: Duration::from_secs(2) };
 
-/// Migrates the VM and those of its disks that the destination does not see. The others are told to stay:
-/// `xe` would choose an SR for each disk that is not named (cli_operations.ml `vm_migrate`).
-pub fn run(xe: &Xe, conf: &Conf, vm: &Uuid, dest: &Host) -> Result<()> {
-    let (user, password) = login(conf)?;
-    let target = target_sr(xe, conf, dest)?;
+/// The SR of the system datastore that OpenNebula moves the VM to, if it names one and disks of the VM's own are
+/// elsewhere. Disks of `xcp` image datastores stay where they are.
+pub fn new_sr(xe: &Xe, vm: &Uuid, message: Option<&Message>) -> Result<Option<Uuid>> {
+    let Some(name) = message.and_then(|message| message.system_sr.as_deref()) else { return Ok(None) };
+    let sr = sr::named(xe, name).context("XCP_SR of the system datastore")?;
+    let moves = disks(xe, vm)?.iter().any(|(vbd, vdi)| mark::goes_with_vm(vbd) && vdi.sr_uuid != sr);
+    Ok(moves.then_some(sr))
+}
+
+/// The VM's devices and their VDIs.
+pub fn disks(xe: &Xe, vm: &Uuid) -> Result<Vec<(Vbd, Vdi)>> {
+    let vbds: Vec<Vbd> = Vbd::of_vm(xe, vm)?.into_iter().filter(|vbd| vbd.vdi_uuid.is_some()).collect();
+    let vdis = parallel::map(&vbds, |vbd| match &vbd.vdi_uuid {
+        Some(vdi) => Vdi::find(xe, vdi)?.with_context(|| format!("VDI {vdi} of the VM is gone")),
+        None => anyhow::bail!("the drive is empty"),
+    });
+    vbds.into_iter().zip(vdis).map(|(vbd, vdi)| Ok((vbd, vdi?))).collect()
+}
+
+/// Migrates the VM and those of its disks that the destination does not see, and the VM's own to `new_sr` if
+/// there is one. The others are told to stay: `xe` would choose an SR for each disk that is not named
+/// (cli_operations.ml `vm_migrate`).
+pub fn run(xe: &Xe, conf: &Conf, vm: &Uuid, dest: &Host, new_sr: Option<&Uuid>) -> Result<()> {
+    let file = conf.optional("XE_PASSWORD_FILE").context(
+        "moving a VM's disks needs XE_PASSWORD_FILE in xcprc (user name and password on two lines), as XAPI asks for them",
+    )?;
+    let login = Login::read("XE_PASSWORD_FILE", file)?;
+    let target = match new_sr {
+        Some(sr) => sr.clone(),
+        None => target_sr(xe, conf, dest)?,
+    };
     let seen = srs_of_host(xe, &dest.uuid)?;
     ensure!(
         seen.contains(&target),
         "SR {target}, where the disks should go, is not plugged in on {}",
         dest.name_label
     );
-    let mut migrate = call("vm-migrate")
+    let mut migrate = begin(vm, dest, &coordinator_address(xe)?, &login);
+    for (vbd, vdi) in disks(xe, vm)? {
+        let stays = seen.contains(&vdi.sr_uuid) && !(new_sr.is_some() && mark::goes_with_vm(&vbd));
+        migrate = migrate.set(format!("vdi:{}", vdi.uuid), if stays { &vdi.sr_uuid } else { &target });
+    }
+    send(xe, &migrate, &login)
+}
+
+/// The call but for what goes where.
+pub fn begin(vm: &Uuid, dest: &Host, coordinator: &str, login: &Login) -> Call {
+    call("vm-migrate")
         .set("uuid", vm)
         .set("host-uuid", &dest.uuid)
         .set("live", true)
-        .set("remote-master", coordinator_address(xe)?)
-        .set("remote-username", &user);
-    for vbd in Vbd::of_vm(xe, vm)? {
-        let Some(vdi) = vbd.vdi_uuid else { continue };
-        let vdi = Vdi::find(xe, &vdi)?.with_context(|| format!("VDI {vdi} of the VM is gone"))?;
-        let sr = if seen.contains(&vdi.sr_uuid) { &vdi.sr_uuid } else { &target };
-        migrate = migrate.set(format!("vdi:{}", vdi.uuid), sr);
-    }
+        .set("remote-master", coordinator)
+        .set("remote-username", &login.user)
+}
+
+/// Waits its turn where as many disks are on their way as XAPI moves at once.
+pub fn send(xe: &Xe, migrate: &Call, login: &Login) -> Result<()> {
     TURN.run(
-        || xe.run_with_secret(&migrate, "remote-password", &password, xe.transfer_limit).map(drop),
+        || xe.run_with_secret(migrate, "remote-password", &login.password, xe.transfer_limit).map(drop),
         |error| failed_with(error, &["TOO_MANY_STORAGE_MIGRATES"]),
     )
 }
 
 /// The destination host logs in to the pool by itself: XAPI wants the password for that even inside one pool
 /// (xapi cli_operations.ml:4586).
-fn login(conf: &Conf) -> Result<(String, String)> {
-    let file = conf.optional("XE_PASSWORD_FILE").context(
-        "moving a VM's disks needs XE_PASSWORD_FILE in xcprc (user name and password on two lines), as XAPI asks for them",
-    )?;
-    let text = fs::read_to_string(file).with_context(|| format!("cannot read XE_PASSWORD_FILE {file}"))?;
-    let mut lines = text.lines();
-    match (lines.next(), lines.next()) {
-        (Some(user), Some(password)) => Ok((user.to_owned(), password.to_owned())),
-        _ => anyhow::bail!("XE_PASSWORD_FILE {file} must hold a user name and a password, on two lines"),
+pub struct Login {
+    user: String,
+    password: String,
+}
+
+impl Login {
+    /// Reads the file that a setting names: user name and password on two lines.
+    pub fn read(setting: &str, file: &str) -> Result<Login> {
+        let text = fs::read_to_string(file).with_context(|| format!("cannot read {setting} {file}"))?;
+        let mut lines = text.lines();
+        match (lines.next(), lines.next()) {
+            (Some(user), Some(password)) => {
+                Ok(Login { user: user.to_owned(), password: password.to_owned() })
+            }
+            _ => anyhow::bail!("{setting} {file} must hold a user name and a password, on two lines"),
+        }
     }
 }
 
 /// MIGRATE_SR, else the pool's default SR if the destination sees it, else the destination's own storage.
-fn target_sr(xe: &Xe, conf: &Conf, dest: &Host) -> Result<Uuid> {
+pub fn target_sr(xe: &Xe, conf: &Conf, dest: &Host) -> Result<Uuid> {
     if let Some(name) = conf.optional("MIGRATE_SR") {
         return sr::named(xe, name).context("MIGRATE_SR");
     }
@@ -86,7 +129,7 @@ fn srs_of_host(xe: &Xe, host: &Uuid) -> Result<Vec<Uuid>> {
     xe.list("pbd", &["uuid", "sr-uuid"], &filters, |record| record.get("sr-uuid"))
 }
 
-fn coordinator_address(xe: &Xe) -> Result<String> {
+pub fn coordinator_address(xe: &Xe) -> Result<String> {
     let master: Uuid = xe
         .list("pool", &["uuid", "master"], &[], |record| record.get("master"))?
         .pop()

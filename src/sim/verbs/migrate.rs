@@ -1,15 +1,16 @@
 //! Migration: within the pool over shared storage, or with the disks
 //! (xapi `cli_operations.ml` `vm_migrate`, `xapi_vm_migrate.ml`).
 
-use super::{machine, vdi};
+use super::{machine, migrate_away, vdi};
 use crate::sim::arguments::Command;
-use crate::sim::call::{Call, Run, Verb};
+use crate::sim::call::{Call, Run, Verb, changing};
 use crate::sim::lifecycle::{self, Op};
 use crate::sim::pool::Pool;
 use crate::sim::refuse::{Fail, Outcome, cli, internal, refused};
 use crate::sim::row::{Class, Row};
 use crate::sim::select::{self, Choice, VMS, chosen_vms, each_vm};
 use crate::sim::storage;
+use crate::sim::store::Store;
 
 /// The verbs.
 pub const VERBS: &[Verb] = &[Verb {
@@ -29,14 +30,24 @@ pub const VERBS: &[Verb] = &[Verb {
         "vif:",
         "vdi:",
     ],
-    run: Run::Changes(migrate),
+    run: Run::Waits(migrate),
 }];
 
 /// Parameters that mean storage motion.
-const MOTION: [&str; 7] =
+pub const MOTION: [&str; 7] =
     ["remote-master", "remote-username", "vif", "remote-password", "remote-network", "vdi", "vgpu"];
 
-fn migrate(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
+/// Within the pool, or to the one whose coordinator `remote-master` names.
+fn migrate(store: &Store, call: &mut Call) -> Outcome<()> {
+    let master = call.command.get("remote-master").map(str::to_owned);
+    match master.and_then(|master| store.peer_with_host(&master)) {
+        Some(other) => migrate_away::migrate(store, &other, call),
+        None => changing(store, call, migrate_within),
+    }
+}
+
+/// The parameters as XAPI reads them, whether they mean storage motion or not.
+pub fn check_parameters(call: &mut Call) -> Outcome<()> {
     for (key, _) in &mut call.command.params {
         if ["host-uuid", "host-name"].contains(&key.as_str()) {
             "host".clone_into(key);
@@ -45,6 +56,11 @@ fn migrate(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
     for name in ["force", "live", "copy", "compress"] {
         call.command.flag(name, false)?;
     }
+    Ok(())
+}
+
+fn migrate_within(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
+    check_parameters(call)?;
     if call.command.params.iter().any(|(key, _)| MOTION.iter().any(|motion| key.starts_with(motion))) {
         return with_storage(pool, call);
     }
@@ -72,8 +88,8 @@ fn arrive(pool: &mut Pool, vm: &str, host: &str) -> Outcome<()> {
     machine::begin(pool, vm, host)
 }
 
-/// The pool that `remote-master` names must be this one: the simulator has no other.
-fn log_in(pool: &Pool, command: &Command) -> Outcome<()> {
+/// Whether `pool` is the one that `remote-master` names, and lets the user in.
+pub fn log_in(pool: &Pool, command: &Command) -> Outcome<()> {
     let given = |name| command.get(name);
     let (Some(master), Some(user), Some(password)) =
         (given("remote-master"), given("remote-username"), given("remote-password"))
@@ -84,10 +100,7 @@ fn log_in(pool: &Pool, command: &Command) -> Outcome<()> {
         );
     };
     let coordinator = pool.coordinator()?;
-    let found = pool.rows(Class::Host).iter().find(|host| {
-        ["address", "hostname", "name-label"].iter().any(|name| host.get(name).eq_ignore_ascii_case(master))
-    });
-    match found {
+    match pool.host_called(master) {
         None => Err(internal("INTERNAL_ERROR: [ Xmlrpc_client.Connection_reset ]")),
         Some(host) if host.uuid != coordinator => {
             let address = pool.get(Class::Host, &coordinator)?.get("address").to_owned();
@@ -134,7 +147,7 @@ fn with_storage(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
     Ok(())
 }
 
-fn destination(pool: &Pool, name: Option<&str>) -> Outcome<String> {
+pub fn destination(pool: &Pool, name: Option<&str>) -> Outcome<String> {
     let Some(name) = name else { return pool.coordinator() };
     let found = pool
         .rows(Class::Host)
@@ -144,7 +157,7 @@ fn destination(pool: &Pool, name: Option<&str>) -> Outcome<String> {
 }
 
 /// The network that carries the migration: the named one, or that of the management interface.
-fn remote_network(pool: &Pool, command: &Command, host: &str) -> Outcome<String> {
+pub fn remote_network(pool: &Pool, command: &Command, host: &str) -> Outcome<String> {
     if let Some(name) = command.get("remote-network") {
         let found = pool
             .rows(Class::Network)
@@ -161,8 +174,8 @@ fn remote_network(pool: &Pool, command: &Command, host: &str) -> Outcome<String>
     }
 }
 
-/// Where each disk of the VM goes: as given, else to the shared SR with most room that the host reaches.
-fn disks(pool: &Pool, vm: &str, given: &[(String, String)], host: &str) -> Outcome<Vec<(String, String)>> {
+/// The shared SR with most room that the host reaches, else the one of its own.
+pub fn preferred_sr(pool: &Pool, host: &str) -> Option<String> {
     let mut srs: Vec<&Row> = pool.rows(Class::Sr).iter().collect();
     srs.retain(|sr| sr.get("content-type") != "iso" && storage::is_reachable(pool, &sr.uuid, host));
     let room = |sr: &Row| {
@@ -170,11 +183,17 @@ fn disks(pool: &Pool, vm: &str, given: &[(String, String)], host: &str) -> Outco
         sr.number("physical-size") - used
     };
     let preferred = srs.iter().max_by_key(|sr| (sr.is("shared"), room(sr)));
+    preferred.map(|sr| sr.uuid.to_string())
+}
+
+/// Where each disk of the VM goes: as given, else to the shared SR with most room that the host reaches.
+fn disks(pool: &Pool, vm: &str, given: &[(String, String)], host: &str) -> Outcome<Vec<(String, String)>> {
+    let preferred = preferred_sr(pool, host);
     let mut mapping = Vec::new();
     for vbd in pool.referring(Class::Vbd, "vm-uuid", vm) {
         let Some(vdi) = pool.find(Class::Vdi, vbd.get("vdi-uuid")) else { continue };
         let asked = given.iter().find(|(known, _)| *known == vdi.uuid).map(|(_, sr)| sr.clone());
-        if let Some(sr) = asked.or_else(|| preferred.map(|sr| sr.uuid.to_string())) {
+        if let Some(sr) = asked.or_else(|| preferred.clone()) {
             mapping.push((vdi.uuid.to_string(), sr));
         }
     }

@@ -6,6 +6,7 @@ mod install;
 mod machine;
 mod memory;
 mod migrate;
+mod migrate_away;
 mod network;
 mod power;
 mod snapshot;

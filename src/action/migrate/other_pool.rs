@@ -1,0 +1,97 @@
+//! Migration to a host of another pool: the VM goes with its disks, and its VIFs to the networks of the same
+//! names. It keeps its uuid.
+
+use super::storage_motion::{self, Login};
+use super::{arrived, ensure_running};
+use crate::one::Conf;
+use crate::parallel;
+use crate::report::{self, Result};
+use crate::xe::host::{self, Host};
+use crate::xe::network::Network;
+use crate::xe::{Uuid, Xe, vm};
+use anyhow::{Context, ensure};
+use std::path::PathBuf;
+
+/// `file` is REMOTE_PASSWORD_FILE, with which the other pool is asked too. Everything is looked up on both sides
+/// before the one call that moves.
+pub fn run(
+    xe: &Xe,
+    conf: &Conf,
+    uuid: &Uuid,
+    vm: Option<&vm::Vm>,
+    dest_name: &str,
+    file: &str,
+) -> Result<()> {
+    let login = Login::read("REMOTE_PASSWORD_FILE", file)?;
+    ensure!(!dest_name.starts_with('-'), "{dest_name:?} is not a host's name");
+    let there = xe.of_other_pool(dest_name, PathBuf::from(file));
+    let hosts = Host::all(&there)
+        .with_context(|| format!("{dest_name} is no host of this pool, and its own pool cannot be asked"))?;
+    let dest = host::named(&hosts, dest_name).context("the destination")?;
+    let Some(vm) = vm else { return already_there(&there, uuid, dest) };
+    ensure_running(vm)?;
+    let ((ways, sr), coordinator) = parallel::both(
+        || parallel::both(|| networks(xe, &there, uuid), || storage_motion::target_sr(&there, conf, dest)),
+        || storage_motion::coordinator_address(&there),
+    );
+    let (ways, sr) = (ways?, sr?);
+    let mut migrate = storage_motion::begin(uuid, dest, &coordinator?, &login);
+    for (vif, network) in ways {
+        migrate = migrate.set(format!("vif:{vif}"), network);
+    }
+    for (_, vdi) in storage_motion::disks(xe, uuid)? {
+        migrate = migrate.set(format!("vdi:{}", vdi.uuid), &sr);
+    }
+    report::info(format!("VM {uuid} goes to {}, a host of another pool, with its disks", dest.name_label));
+    arrived(&there, uuid, dest, storage_motion::send(xe, &migrate, &login))
+}
+
+/// Done again, the VM is there already.
+fn already_there(there: &Xe, uuid: &Uuid, dest: &Host) -> Result<()> {
+    let vm = vm::Vm::find(there, uuid)?
+        .with_context(|| format!("neither this pool nor that of {} has the VM {uuid}", dest.name_label))?;
+    ensure!(
+        vm.is_running_on(&dest.uuid),
+        "VM {uuid} is {} in the pool of {}, and not running there",
+        vm.power_state,
+        dest.name_label
+    );
+    report::info(format!("VM {uuid} already runs on {}", dest.name_label));
+    Ok(())
+}
+
+/// For each VIF of the VM the network over there that has the same name, or else is on the same bridge.
+fn networks(here: &Xe, there: &Xe, vm: &Uuid) -> Result<Vec<(Uuid, Uuid)>> {
+    let filter = [("vm-uuid", &*vm.to_string())];
+    let ((vifs, ours), theirs) = parallel::both(
+        || {
+            let read = |record: &crate::xe::Record<'_>| {
+                Ok((record.get::<Uuid>("uuid")?, record.get::<Uuid>("network-uuid")?))
+            };
+            parallel::both(
+                || here.list("vif", &["uuid", "network-uuid"], &filter, read),
+                || Network::all(here),
+            )
+        },
+        || Network::all(there),
+    );
+    let (ours, theirs) = (ours?, theirs?);
+    let way = |(vif, network): (Uuid, Uuid)| {
+        let ours = ours.iter().find(|ours| ours.uuid == network).context("a network of the VM is gone")?;
+        Ok((vif, same_network(ours, &theirs)?.uuid.clone()))
+    };
+    vifs?.into_iter().map(way).collect()
+}
+
+fn same_network<'a>(ours: &Network, theirs: &'a [Network]) -> Result<&'a Network> {
+    let by_name: Vec<&Network> = theirs.iter().filter(|their| their.name_label == ours.name_label).collect();
+    if let [only] = by_name.as_slice() {
+        return Ok(only);
+    }
+    theirs.iter().find(|their| their.bridge == ours.bridge).with_context(|| {
+        format!(
+            "the other pool has no network {:?}, nor one on bridge {:?}: make one for the VM's VIF",
+            ours.name_label, ours.bridge
+        )
+    })
+}
