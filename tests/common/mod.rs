@@ -7,10 +7,11 @@ pub mod recorded_action;
 pub mod steps;
 
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_one-xcp");
 
@@ -270,10 +271,22 @@ impl Recorded {
 }
 
 pub fn said(command: &mut Command, stdin: &[u8]) -> Said {
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()));
     feed(&mut child, stdin);
     Said::of(&child.wait_with_output().unwrap())
+}
+
+/// Starts it. A program that a test has just written may still be open for writing in a child that another
+/// thread is about to start.
+fn spawn(command: &mut Command) -> Child {
+    loop {
+        match command.spawn() {
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            child => return child.unwrap(),
+        }
+    }
 }
 
 /// Gives a program its standard input. Who refuses early does not read to the end.
