@@ -90,9 +90,9 @@ impl VmLock {
         }
     }
 
-    /// What the action before wrote down, if it did not get to its end.
+    /// What the action before wrote down, if it did not get to its end, at which the file goes.
     pub fn note_of_killed(&self) -> Option<String> {
-        let note = self.follows_killed.then(|| fs::read_to_string(&self.path).ok()).flatten()?;
+        let note = self.file.as_ref().and_then(|_| fs::read_to_string(&self.path).ok())?;
         (!note.is_empty()).then_some(note)
     }
 }

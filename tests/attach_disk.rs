@@ -203,6 +203,34 @@ fn a_shared_vdi_is_never_made_writable_because_a_guest_takes_no_read_only_disk()
 }
 
 #[test]
+fn a_paravirtualized_guest_takes_read_only_disks_as_such() {
+    let host = Host::new();
+    let pv = common::Recorded::load("deploy")
+        .with("<FIRMWARE><![CDATA[UEFI]]></FIRMWARE>", "<BOOTLOADER>pygrub</BOOTLOADER>");
+    let uuid = host.deploy_document("xcp-a", &pv.stdin).ok();
+    make_file(&host);
+    let said = disc().run(&host, &uuid);
+    assert!(!said.stderr.contains("not read-only"), "{said:?}");
+    said.ok();
+    has_disk(&host, &uuid, "2");
+    assert_eq!(vbds(&host, &uuid, "userdevice=2", "mode"), "RO");
+}
+
+#[test]
+fn a_vdi_that_another_vm_has_is_refused_plainly() {
+    let (host, uuid) = running();
+    let vdi = make_vdi(&host, 3);
+    let foreign = host.xe(&["vm-install", "template=Other install media", "new-name-label=other"]);
+    let args = [format!("vm-uuid={foreign}"), format!("vdi-uuid={vdi}")];
+    host.xe(&["vbd-create", &args[0], &args[1], "device=0"]);
+    host.xe(&["vm-start", &format!("uuid={foreign}")]);
+    let before = host.dump();
+    let line = attach().with(DISK_3_END, DISK_3_IN_XCP).run(&host, &uuid).failure();
+    assert!(line.contains("another VM has the disk") && line.contains("VDI_IN_USE"), "{line}");
+    host.is_as(&before);
+}
+
+#[test]
 fn limits_that_xapi_does_not_have_are_named_in_the_log() {
     let (host, uuid) = running();
     let said = attach()

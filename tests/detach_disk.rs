@@ -102,6 +102,21 @@ fn a_disc_is_ejected_and_its_drive_serves_the_next_one() {
 }
 
 #[test]
+fn a_disc_needs_no_pv_drivers_in_the_guest() {
+    let host = Host::with_pool(&["--no-tools"]);
+    let uuid = host.deploy().ok();
+    make_file(&host);
+    let drive = vbds(&host, &uuid, "type=CD", "uuid");
+    host.xe(&["vbd-eject", &format!("uuid={drive}")]);
+    host.xe(&["vbd-param-clear", &format!("uuid={drive}"), "param-name=other-config"]);
+    let before = host.dump();
+    attach().with(DISK_3_END, DISK_3_AS_CD).run(&host, &uuid).ok();
+    assert_eq!(host.vdi_in(&uuid, "3"), vdis(&host)[0]);
+    detach().with(DISK_3_END, DISK_3_AS_CD).run(&host, &uuid).ok();
+    host.is_as(&before);
+}
+
+#[test]
 fn a_halted_vm_gives_its_disk_back_too() {
     let (host, uuid) = with_disk();
     host.xe(&["vm-shutdown", &format!("uuid={uuid}"), "force=true"]);

@@ -62,10 +62,11 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     if let Some(vbd) = job.attached() {
         return job.finish(vbd).with_context(what).map(|()| String::new());
     }
-    if is_live && there.is_hvm && there.is_silent {
+    let place = place::choose(vm, &disk, &job.vbds, is_live && there.is_hvm).with_context(what)?;
+    let is_refused = is_live && there.is_hvm && there.is_silent;
+    if is_refused && matches!(place, Place::Slot(_)) {
         bail!("{}: {NO_PV_DRIVERS}", what());
     }
-    let place = place::choose(vm, &disk, &job.vbds, is_live && there.is_hvm).with_context(what)?;
     hotplug::warn_of(vm, element, vec![disk.clone()], Vec::new());
     job.attach(&place, sr, lock.as_ref()).with_context(what)?;
     Ok(String::new())
