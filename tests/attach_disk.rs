@@ -39,6 +39,7 @@ fn a_disk_is_plugged_in_where_its_target_says_and_marked_as_at_deployment() {
     let vdi = &vdis(&host)[0];
     let tags = host.xe(&["vdi-param-get", &format!("uuid={vdi}"), "param-name=tags"]);
     assert!(tags.contains(&format!("one-vm-{uuid}")) && tags.contains("one-1-disk-3"), "{tags}");
+    assert!(tags.contains("one-persistent"), "{tags}");
     let [deployed, plugged] =
         ["0", "2"].map(|place| vbds(&host, &uuid, &format!("userdevice={place}"), "uuid"));
     for (key, of_disk_0, of_disk_3) in [

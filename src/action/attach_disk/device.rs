@@ -28,6 +28,7 @@ impl Job<'_> {
         let name = mark::vdi_name(self.vm.vm_id, self.disk.disk_id);
         let mut tags = mark::vdi_tags(self.uuid, self.vm.vm_id, self.disk.disk_id);
         tags.push(attempt.clone());
+        tags.extend(self.disk.is_wanted_back(true).then(|| mark::PERSISTENT_TAG.to_owned()));
         let made = self.xe.ask(&vdi::create(&sr, &name, size_bytes, &tags));
         if made.is_err() {
             // It may be there although the call that made it never answered.
