@@ -10,7 +10,6 @@ mod host_monitor;
 mod host_system;
 mod numa;
 pub mod pci;
-mod pci_names;
 pub mod polled;
 pub mod rrd_updates;
 mod storage;
