@@ -1,5 +1,6 @@
 #!/bin/sh
-# Puts one-xcp into OpenNebula's remotes on the front-end, and takes it back. See docs/install.md.
+# Puts one-xcp into OpenNebula's remotes on the front-end, and into Sunstone, and takes it back. See
+# docs/install.md and docs/sunstone.md.
 set -fu
 umask 022
 unset CDPATH
@@ -9,7 +10,9 @@ export LC_ALL
 usage() {
     cat <<'TEXT'
 Usage: install.sh [--binary FILE] [--remotes DIR] [--configure] [--etc DIR] [--frontend] [--dry-run]
-       install.sh --uninstall [--remotes DIR] [--configure] [--etc DIR] [--dry-run]
+       install.sh --sunstone [--fireedge DIR] [--etc DIR] [--dry-run]
+       install.sh --check [--fireedge DIR] [--etc DIR]
+       install.sh --uninstall [--remotes DIR] [--configure] [--sunstone] [--etc DIR] [--dry-run]
 
 Installs OpenNebula's drivers for XCP-ng and XenServer into the remotes of this front-end.
 
@@ -18,7 +21,11 @@ Installs OpenNebula's drivers for XCP-ng and XenServer into the remotes of this 
   --configure    add the drivers to oned.conf and monitord.conf instead of printing what to add
   --etc DIR      where these are (default: $ONE_LOCATION/etc, or /etc/one)
   --frontend     drivers that run on the front-end and reach the hosts with xe -s (also: --local)
-  --uninstall    remove what install.sh put there; with --configure, from the two files as well
+  --sunstone     teach Sunstone (FireEdge) the VMs of XCP hosts; with --configure, the drivers as well
+  --fireedge DIR default: $ONE_LOCATION/lib/fireedge, or /usr/lib/one/fireedge
+  --check        tell whether Sunstone has XCP, and what to do if not: after upgrades of OpenNebula
+  --uninstall    remove what install.sh put there and in Sunstone; with --configure, from the two files as
+                 well; with --sunstone alone, only from Sunstone
   --dry-run      print each change, make none
 TEXT
 }
@@ -439,10 +446,10 @@ IM_MAD = [
 TEXT
 }
 
-# has_entry MAD: whether the configuration on standard input has a MAD of the name xcp. Comments are dropped
-# and brackets in strings blanked first, as OpenNebula reads it.
+# has_entry MAD [ATTRIBUTE]: whether the configuration on standard input has a MAD of the name xcp, with that
+# attribute. Comments are dropped and brackets in strings blanked first, as OpenNebula reads it.
 has_entry() {
-    awk -v mad="$1" '
+    awk -v mad="$1" -v attribute="${2:-NAME}" '
         {
             line = ""
             for (i = 1; i <= length($0); i++) {
@@ -459,7 +466,8 @@ has_entry() {
             n = split(text, part, "(^|[^A-Za-z_0-9])" mad "[ \t\r]*=[ \t\r]*\\[")
             for (i = 2; i <= n; i++) {
                 sub(/\].*/, "", part[i])
-                if ((" " part[i]) ~ /[^A-Za-z_0-9][Nn][Aa][Mm][Ee][ \t\r]*=[ \t\r]*"xcp"/) exit 0
+                if ((" " part[i]) ~ /[^A-Za-z_0-9][Nn][Aa][Mm][Ee][ \t\r]*=[ \t\r]*"xcp"/ &&
+                    (" " toupper(part[i])) ~ ("[^A-Z_0-9]" attribute "[ \t\r]*=[ \t\r]*\"[^\"]")) exit 0
             }
             exit 1
         }'
@@ -494,7 +502,7 @@ has_block() { grep -qxF -e "$begin_mark" -- "$1"; }
 # check_conf FILE: before anything is changed. Sets $conf, behind any links, which stay as they are.
 check_conf() {
     conf=$etc/$1
-    [ -f "$conf" ] || fail "there is no $conf: give --etc DIR, or leave --configure away"
+    [ -f "$conf" ] || fail "there is no $conf: give --etc DIR"
     [ ! -L "$conf" ] || conf=$(readlink -f -- "$conf") || fail "cannot follow the link $etc/$1"
     if [ ! -r "$conf" ] || [ ! -w "${conf%/*}" ]; then
         fail "cannot change $conf: run install.sh as root"
@@ -503,20 +511,13 @@ check_conf() {
         fail "$conf has a line \"$begin_mark\" and no end of it: mend it by hand"
 }
 
-# add_entry FILE MAD TEXT
-add_entry() {
-    check_conf "$1"
-    entry=$3
-    if with_block '' <"$conf" | has_entry "$2"; then
-        note "keep $conf: it has a $2 of the name xcp that install.sh did not write"
-        remove_entry "$1"
-        return
-    fi
+# put_block WHAT: $entry, between our marks, into $conf. What it was before the first time is kept.
+put_block() {
     if has_block "$conf"; then
         new_conf "$conf" | cmp -s - "$conf" && return
-        will "change $2 of the name xcp in $conf" || return 0
+        will "change $1 in $conf" || return 0
     else
-        will "add $2 of the name xcp to $conf, the old file is $conf.one-xcp-backup" || return 0
+        will "add $1 to $conf, the old file is $conf.one-xcp-backup" || return 0
         half_written=$conf.one-xcp-backup-new
         try "write $half_written" cp -p -- "$conf" "$half_written"
         try "write $conf.one-xcp-backup" mv -f -- "$half_written" "$conf.one-xcp-backup"
@@ -525,9 +526,8 @@ add_entry() {
     replace "$conf" new_conf "$conf"
 }
 
-# remove_entry FILE: and the backup with it, if nothing else was changed since.
-remove_entry() {
-    check_conf "$1"
+# take_block: out of $conf, and the backup with it, if nothing else was changed since.
+take_block() {
     has_block "$conf" || return 0
     entry=
     will "remove the part of one-xcp from $conf" || return 0
@@ -542,26 +542,50 @@ remove_entry() {
     fi
 }
 
+# add_entry FILE MAD TEXT
+add_entry() {
+    check_conf "$1"
+    if with_block '' <"$conf" | has_entry "$2"; then
+        note "keep $conf: it has a $2 of the name xcp that install.sh did not write"
+        with_block '' <"$conf" | has_entry "$2" SUNSTONE_NAME ||
+            note "Without a SUNSTONE_NAME in it Sunstone does not offer XCP for new hosts"
+        take_block
+        return
+    fi
+    entry=$3
+    put_block "$2 of the name xcp"
+}
+
+remove_entry() {
+    check_conf "$1"
+    take_block
+}
+
 # ---- the command line ------------------------------------------------------------------------------
 
 action=install
-binary='' configure='' dry_run='' vmm_executable=one_vmm_exec im_executable=one_im_ssh
+binary='' configure='' sunstone='' dry_run='' vmm_executable=one_vmm_exec im_executable=one_im_ssh
 remotes=${ONE_LOCATION:+$ONE_LOCATION/var}
 remotes=${remotes:-/var/lib/one}/remotes
 etc=${ONE_LOCATION:+$ONE_LOCATION/etc}
 etc=${etc:-/etc/one}
+fireedge=${ONE_LOCATION:+$ONE_LOCATION/lib}
+fireedge=${fireedge:-/usr/lib/one}/fireedge
 while [ $# -gt 0 ]; do
     case $1 in
-    --binary | --remotes | --etc)
+    --binary | --remotes | --etc | --fireedge)
         [ "${2-}" ] || refuse_usage "$1 needs a value"
         case $1 in
         --binary) binary=$2 ;;
         --remotes) remotes=$2 ;;
         --etc) etc=$2 ;;
+        --fireedge) fireedge=$2 ;;
         esac
         shift
         ;;
     --configure) configure=yes ;;
+    --sunstone) sunstone=yes ;;
+    --check) action=check ;;
     --frontend | --local) vmm_executable=one_vmm_sh im_executable=one_im_sh ;;
     --uninstall) action=uninstall ;;
     --dry-run) dry_run=yes ;;
@@ -575,11 +599,32 @@ while [ $# -gt 0 ]; do
 done
 
 changes=0 stage='' half_written='' made_dirs=''
+here=$(cd -- "$(dirname -- "$0")" && pwd -P) || fail "cannot enter the folder of $0"
+command -v sha256sum >/dev/null || fail "sha256sum is missing on this machine"
+trap clean_up EXIT
+trap 'exit 1' HUP INT TERM
+[ -f "$here/sunstone/sunstone.sh" ] || fail "$here/sunstone/sunstone.sh is missing: unpack the whole release"
+# shellcheck source=sunstone/sunstone.sh
+. "$here/sunstone/sunstone.sh"
+
+# Sunstone alone: it may be on another machine than OpenNebula, without remotes.
+case $action,$sunstone,$configure in
+check,*)
+    check_sunstone
+    exit 0
+    ;;
+install,yes,)
+    install_sunstone
+    exit 0
+    ;;
+uninstall,yes,)
+    uninstall_sunstone
+    exit 0
+    ;;
+esac
 [ -d "$remotes" ] || fail "there are no OpenNebula remotes in $remotes: give --remotes DIR"
 remotes=$(cd -- "$remotes" && pwd -P) || fail "cannot enter $remotes"
-here=$(cd -- "$(dirname -- "$0")" && pwd -P) || fail "cannot enter the folder of $0"
 stage_dir=$remotes/.one-xcp-install
-command -v sha256sum >/dev/null || fail "sha256sum is missing on this machine"
 if [ "$configure" ]; then
     [ -d "$etc" ] || fail "there is no OpenNebula configuration in $etc: give --etc DIR"
     etc=$(cd -- "$etc" && pwd -P) || fail "cannot enter $etc"
@@ -594,11 +639,10 @@ $(ls -ldn -- "$remotes")
 TEXT
     owner=$user:$group
 fi
-trap clean_up EXIT
-trap 'exit 1' HUP INT TERM
 
 read_manifest
 if [ "$action" = uninstall ]; then
+    uninstall_sunstone
     uninstall_all
     if [ "$configure" ]; then
         remove_entry oned.conf
@@ -609,10 +653,12 @@ if [ "$action" = uninstall ]; then
     exit 0
 fi
 
+[ -z "$sunstone" ] || find_fireedge
 install_all
 if [ "$configure" ]; then
     add_entry oned.conf VM_MAD "$(vm_mad)"
     add_entry monitord.conf IM_MAD "$(im_mad)"
+    [ -z "$sunstone" ] || install_sunstone
     note "Restart OpenNebula, then: onehost create NAME -i xcp -v xcp"
 else
     note "" "Add to $etc/oned.conf (or run install.sh --configure):" ""

@@ -11,6 +11,10 @@ mod copies;
 mod refusals;
 #[path = "install/site.rs"]
 mod site;
+#[path = "install/sunstone_bundle.rs"]
+mod sunstone_bundle;
+#[path = "install/sunstone_module.rs"]
+mod sunstone_module;
 #[path = "install/upgrade.rs"]
 mod upgrade;
 

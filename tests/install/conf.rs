@@ -33,6 +33,35 @@ fn both_entries_are_added_once_with_the_same_name_and_the_originals_kept() {
     }
 }
 
+/// Sunstone's dialog for new hosts shows SUNSTONE_NAME, and sends the virtualization driver's NAME as that of
+/// monitoring, too.
+#[test]
+fn both_entries_have_the_name_and_the_sunstone_name_that_the_host_dialog_goes_by() {
+    let site = Site::new();
+    for args in [&["--configure"][..], &["--configure", "--frontend"]] {
+        site.run(args).done();
+        let names = |file: &str| -> Vec<String> {
+            let conf = site.read(file);
+            let (_, ours) = conf.split_once("# >>> one-xcp").unwrap();
+            let values = ours.lines().filter_map(|line| line.split_once('='));
+            let named = values.filter(|(key, _)| ["NAME", "SUNSTONE_NAME"].contains(&key.trim()));
+            named.map(|(key, value)| format!("{}={}", key.trim(), value.trim())).collect()
+        };
+        assert_eq!(names("etc/oned.conf"), [r#"NAME="xcp","#, r#"SUNSTONE_NAME="XCP","#]);
+        assert_eq!(names("etc/monitord.conf"), names("etc/oned.conf"));
+    }
+}
+
+#[test]
+fn an_entry_of_the_administrator_that_sunstone_would_not_offer_is_named() {
+    let site = Site::new();
+    site.write("etc/oned.conf", "VM_MAD = [ NAME = \"xcp\", EXECUTABLE = \"mine\" ]\n");
+    let without = "Without a SUNSTONE_NAME in it Sunstone does not offer XCP for new hosts";
+    assert!(site.run(&["--configure"]).done().contains(without));
+    site.write("etc/oned.conf", "VM_MAD = [ NAME = \"xcp\",\n  Sunstone_Name = \"XCP\" ] # SUNSTONE_NAME\n");
+    assert!(!site.run(&["--configure"]).done().contains(without));
+}
+
 #[test]
 fn without_configure_the_entries_are_printed_and_nothing_is_written() {
     let site = Site::new();

@@ -91,7 +91,13 @@ impl Site {
 
         let package = site.package();
         let source = Path::new(env!("CARGO_MANIFEST_DIR"));
-        for file in ["install.sh", "remotes/vmm/xcp/one-xcp.sh", "remotes/etc/vmm/xcp/xcprc"] {
+        for file in [
+            "install.sh",
+            "remotes/vmm/xcp/one-xcp.sh",
+            "remotes/etc/vmm/xcp/xcprc",
+            "sunstone/sunstone.sh",
+            "sunstone/XcpModule/remoteEntry.js",
+        ] {
             fs::create_dir_all(package.join(file).parent().unwrap()).unwrap();
             fs::copy(source.join(file), package.join(file)).unwrap();
         }

@@ -1,0 +1,2 @@
+(()=>{"use strict";const text=`a line
+that goes on`,F={poweroff:["RUNNING","UNKNOWN"],"poweroff-hard":["SHUTDOWN"],"disk-attach":["RUNNING"],"disk-snapshot-create":["RUNNING"],restore:["POWEROFF"],vnc:["RUNNING"],lock:[]},Ke={kvm:"kvm",lxc:"lxc",dummy:"dummy",qemu:"qemu"},ze={undefined:{}.a,[Ke.dummy]:F},Be={undefined:F,[Ke.dummy]:F,[Ke.kvm]:F,[Ke.lxc]:F,[Ke.qemu]:F};console.log(JSON.stringify([Object.values(Ke),Be.xcp]))})();

@@ -1,0 +1,2 @@
+/* As FireEdge 6.6.0 is packed: no qemu. */
+(()=>{"use strict";const r={BACKUP:"backup"},L="RUNNING",P="POWEROFF",Ot={kvm:"kvm",vcenter:"vcenter",firecracker:"firecracker",lxc:"lxc",dummy:"dummy"},wt={deploy:[P]},It={},At={poweroff:[L],poweroff_hard:[L],attach_disk:[P,L],snapshot_disk_create:[L],lock:[],[r.BACKUP]:[P]},Mt={},Dt={},kt={},Nt={undefined:wt,[Ot.dummy]:It,[Ot.kvm]:At,[Ot.vcenter]:Mt,[Ot.firecracker]:Dt,[Ot.lxc]:kt};console.log(JSON.stringify([Object.values(Ot),Nt.xcp]))})();

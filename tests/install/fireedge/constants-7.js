@@ -1,0 +1,1 @@
+"use strict";(self.webpackChunkConstantsModule=self.webpackChunkConstantsModule||[]).push([[1],{2:(e,t,n)=>{n.d(t,{HYPERVISORS:()=>W,VM_ACTIONS_BY_STATE:()=>K});const H={poweroff:["RUNNING"]},W={kvm:"kvm",lxc:"lxc",dummy:"dummy",qemu:"qemu"},K={undefined:H,[W.dummy]:H,[W.kvm]:H,[W.lxc]:H,[W.qemu]:H}}}]);
