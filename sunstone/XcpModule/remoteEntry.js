@@ -13,8 +13,8 @@
   function xcpActions(kvm) {
     /* What the GUI may offer for a VM on an XCP host; in which states is as for KVM. Names differ from
      * release to release: all are here. Left out are those that the drivers do not have, or not for every
-     * datastore: disk snapshots, save-as, templates and apps made of a VM, backups, security groups, PCI
-     * devices, changing a NIC. */
+     * datastore: disk snapshots, save-as, templates and apps made of a VM, backups, security groups, changing
+     * a NIC. */
     const supported = [
       'deploy', 'hold', 'release', 'recover', 'resched', 'unresched', 'lock', 'unlock',
       'rename', 'chmod', 'chown', 'chgrp',
@@ -31,6 +31,7 @@
       'disk-attach', 'disk-attach-image', 'disk-attach-volatile', 'attach_disk',
       'disk-detach', 'detach_disk', 'disk-resize', 'resize_disk',
       'nic-attach', 'nic-attach-alias', 'attach_nic', 'nic-detach', 'detach_nic',
+      'pci-attach', 'pci-detach',
       'snapshot-create', 'snapshot-revert', 'snapshot-delete',
       'snapshot_create', 'snapshot_revert', 'snapshot_delete',
       'vnc', 'ssh', 'rdp', 'file_rdp', 'file_virt_viewer'
