@@ -80,6 +80,7 @@ impl Caller {
             verbose: self.verbose,
             retry: Retry { tries: 4, first_pause: Duration::from_millis(500) },
             stop: Stop::on_signals().context("cannot begin")?,
+            shared: None,
         })
     }
 

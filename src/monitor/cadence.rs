@@ -1,7 +1,7 @@
 //! Pauses between rounds, which end early when the client does.
 
 use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What the threads of a client wait on.
 #[derive(Debug)]
@@ -9,6 +9,7 @@ pub struct Cadence {
     asked: Mutex<Asked>,
     changed: Condvar,
     speed: u32,
+    in_step: bool,
 }
 
 #[derive(Debug, Default)]
@@ -31,7 +32,12 @@ const SHORTEST: Duration = Duration::from_secs(1);
 impl Cadence {
     /// Every pause is shorter by this factor; 1 outside of tests that let a day pass.
     pub fn at_speed(speed: u32) -> Cadence {
-        Cadence { asked: Mutex::default(), changed: Condvar::new(), speed: speed.max(1) }
+        Cadence { asked: Mutex::default(), changed: Condvar::new(), speed: speed.max(1), in_step: false }
+    }
+
+    /// Whether rounds begin when those of other clients do, by the clock: then one answer can serve all.
+    pub fn in_step(self, in_step: bool) -> Cadence {
+        Cadence { in_step, ..self }
     }
 
     /// Rests for a period; false when the client ends.
@@ -46,7 +52,8 @@ impl Cadence {
 
     fn wait(&self, period: Duration, over: impl Fn(&Asked) -> bool) -> Wake {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let pause = period.max(SHORTEST) / self.speed;
+        let period = period.max(SHORTEST) / self.speed;
+        let pause = if self.in_step { until_next(period, now()) } else { period };
         let waited = self.changed.wait_timeout_while(asked, pause, |asked| !over(asked));
         let (mut asked, time) = waited.unwrap_or_else(PoisonError::into_inner);
         if asked.end {
@@ -71,9 +78,28 @@ impl Cadence {
     }
 }
 
+/// Since 1970.
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// The time from `now` to the next whole multiple of the period.
+fn until_next(period: Duration, now: Duration) -> Duration {
+    let into_it = now.as_millis() % period.as_millis().max(1);
+    period.saturating_sub(Duration::from_millis(u64::try_from(into_it).unwrap_or(0)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn clients_in_step_begin_at_multiples_of_the_period() {
+        let (period, of) = (Duration::from_secs(5), Duration::from_millis);
+        for (now, pause) in [(10_000, 5000), (10_001, 4999), (14_999, 1), (15_000, 5000)] {
+            assert_eq!(until_next(period, of(now)), of(pause), "{now}");
+        }
+    }
 
     #[test]
     fn an_early_round_is_asked_for_once() {

@@ -83,13 +83,14 @@ fn prepare(caller: &Caller, args: &Args, files: Files, log: Log) -> Result<(Arc<
     let sender = Sender::new(&configuration, env::var("SSH_CLIENT").ok().as_deref())?;
     let host = Host::new(caller, &args.im_mad, &args.host, text, &configuration)?;
     lock.write(&format!("{} {}", std::process::id(), host.called_as.display()))?;
+    let cadence = Cadence::at_speed(args.speed).in_step(host.xe.shared.is_some());
     let client = Client {
         host,
         sender,
         log,
         files,
         periods: configuration.probes_period,
-        cadence: Cadence::at_speed(args.speed),
+        cadence,
         reachable: AtomicBool::new(true),
     };
     Ok((Arc::new(client), lock))

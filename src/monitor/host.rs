@@ -7,7 +7,7 @@ use crate::one::MonitorConfiguration;
 use crate::probe::{self, Counters, Details, Subject, pci, rrd_updates, unix_time};
 use crate::report::Result;
 use crate::signal::Stop;
-use crate::xe::{Uuid, Xe};
+use crate::xe::{Shared, Uuid, Xe};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -47,6 +47,8 @@ impl Host {
         let conf = caller.conf()?;
         let mut xe = caller.xe(&conf, name)?;
         xe.limit = xe.limit.min(XE_LIMIT);
+        // On the front-end other hosts of the pool have clients beside this one.
+        xe.shared = conf.optional("XE_SERVER").map(|_| Shared::new());
         Ok(Host {
             stop: xe.stop.clone(),
             xe,
@@ -82,6 +84,9 @@ impl Host {
     /// A host that was installed anew, or went into another pool, has another uuid.
     pub fn forget_uuid(&self) {
         *self.uuid.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        if let Some(shared) = &self.xe.shared {
+            shared.forget_pool();
+        }
     }
 
     /// Asks XAPI what it has measured since the last time. Without an answer the figures are left out.

@@ -50,7 +50,14 @@ pub fn run(subject: &Subject<'_>) -> Result<String> {
 pub fn all(subject: &Subject<'_>) -> Result<Vec<Use>> {
     let host = subject.host.to_string();
     let filters = [("resident-on", host.as_str()), ("is-control-domain", "false")];
-    let residents = subject.xe.list("vm", &FIELDS, &filters, Resident::read)?;
+    // Where answers are shared, the one to all VMs of the pool serves all its hosts.
+    let asked = if subject.xe.shared.is_some() { filters.get(1..).unwrap_or_default() } else { &filters };
+    let of_host = |record: &Record<'_>| {
+        let is_here = record.optional::<Uuid>("resident-on")?.as_ref() == Some(subject.host);
+        is_here.then(|| Resident::read(record)).transpose()
+    };
+    let residents = subject.xe.list("vm", &FIELDS, asked, of_host)?;
+    let residents: Vec<Resident> = residents.into_iter().flatten().collect();
     let uuids: Vec<Uuid> = residents.iter().map(|vm| vm.uuid.clone()).collect();
     let mut details = subject.details.lock().unwrap_or_else(PoisonError::into_inner);
     if residents.iter().any(|vm| vm.vm_id.is_some()) {

@@ -44,6 +44,12 @@ impl Call {
             .any(|end| self.verb.ends_with(end))
     }
 
+    /// Whether it lists objects wherever in the pool they are.
+    pub fn is_of_whole_pool(&self) -> bool {
+        let names_one = |key: &str| key == "uuid" || key.ends_with("-uuid") || key == "resident-on";
+        self.verb.ends_with("-list") && !self.params.iter().any(|(key, _)| names_one(key))
+    }
+
     /// The arguments as `xe` takes them.
     ///
     /// `xe` sends its arguments as lines (xapi newcli.ml:817): a line break in a value would begin another
@@ -93,6 +99,14 @@ mod tests {
         assert!(call("vm-param-set").set("name-label", "a\nuuid=x").arguments().is_err());
         assert!(call("vm-destroy").set("uuid", "").arguments().is_err());
         assert!(call("vbd-list").set("vm-uuid", " ").arguments().is_err());
+    }
+
+    #[test]
+    fn a_list_of_one_hosts_vms_is_not_of_the_whole_pool() {
+        assert!(call("vm-list").set("is-control-domain", "false").is_of_whole_pool());
+        assert!(!call("vm-list").set("resident-on", "u").is_of_whole_pool());
+        assert!(!call("vbd-list").set("vm-uuid", "u").is_of_whole_pool());
+        assert!(!call("vm-start").is_of_whole_pool());
     }
 
     #[test]

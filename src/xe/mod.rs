@@ -9,6 +9,7 @@ pub mod pluggable;
 pub mod power_state;
 pub mod record;
 pub mod session;
+pub mod shared;
 pub mod sr;
 pub mod time;
 pub mod transfer;
@@ -23,6 +24,7 @@ pub use error::XeError;
 pub use power_state::PowerState;
 pub use record::Record;
 pub use session::Xe;
+pub use shared::Shared;
 pub use uuid::Uuid;
 
 use crate::process::TimedOut;

@@ -1,6 +1,6 @@
 //! How `xe` is called: where, as whom, for how long, and when once more.
 
-use super::{Call, Record, Uuid, XeError, record};
+use super::{Call, Record, Shared, Uuid, XeError, record};
 use crate::process;
 use crate::report::{self, Result};
 use crate::retry::Retry;
@@ -30,6 +30,8 @@ pub struct Xe {
     /// Pauses between the tries of a call that something passing stands in the way of.
     pub retry: Retry,
     pub stop: Stop,
+    /// Lists of the whole pool are shared with others who ask for the same.
+    pub shared: Option<Shared>,
 }
 
 impl Xe {
@@ -110,12 +112,22 @@ impl Xe {
         let call = super::call(format!("{class}-list"))
             .set_all(filters.iter().copied())
             .set("params", fields.join(","));
-        let answer = self.run(&call)?;
+        let answer = match &self.shared {
+            Some(shared) if call.is_of_whole_pool() => self.shared_answer(shared, &call)?,
+            _ => self.run(&call)?,
+        };
         record::parse(&answer, fields)
             .iter()
             .map(&read)
             .collect::<Result<_>>()
             .with_context(|| call.to_string())
+    }
+
+    fn shared_answer(&self, shared: &Shared, call: &Call) -> Result<String> {
+        let uuid = super::call("pool-list").set("params", "uuid").set("minimal", true);
+        let pool = shared.pool(|| self.ask(&uuid))?;
+        // Whoever asks meanwhile may take as long as we might.
+        shared.answer(&pool, call, self.limit, &self.stop, || self.run(call))
     }
 
     /// One field of the objects that `filters` leave, in the order of all lists with these filters. Unlike the

@@ -1,0 +1,265 @@
+//! One answer of `xe` for several programs of this machine that ask the same pool the same thing at the same
+//! time: the monitoring clients of a pool's hosts, where they run on the front-end.
+//!
+//! The first to come asks, holding the lock of a file, and writes the answer there; who comes meanwhile waits
+//! and reads it. The lock goes with its process, and what a killed one had begun to write is seen to be
+//! incomplete: nobody waits for the dead, and nobody reads half an answer.
+
+use super::{Call, Uuid, XeError, xe_error};
+use crate::report::Result;
+use crate::signal::Stop;
+use anyhow::{Context, anyhow, ensure};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::process::getuid;
+use std::fs::{self, DirBuilder, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// An answer serves who asks while it is on its way, or so soon after that was begun.
+const FRESH: Duration = Duration::from_millis(500);
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// Where answers are shared, and with whom.
+#[derive(Debug)]
+pub struct Shared {
+    folder: PathBuf,
+    /// Programs that talk to other pools have other answers.
+    pool: Mutex<Option<Uuid>>,
+}
+
+impl Shared {
+    /// In a folder of this user's own, below the one for temporary files.
+    pub fn new() -> Shared {
+        let user = getuid().as_raw();
+        Shared::in_folder(std::env::temp_dir().join(format!("one-xcp-shared-{user}")))
+    }
+
+    fn in_folder(folder: PathBuf) -> Shared {
+        Shared { folder, pool: Mutex::default() }
+    }
+
+    /// The pool; `ask` is how to learn of it.
+    pub fn pool(&self, ask: impl FnOnce() -> Result<Uuid>) -> Result<Uuid> {
+        let mut known = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pool) = known.as_ref() {
+            return Ok(pool.clone());
+        }
+        Ok(known.insert(ask()?).clone())
+    }
+
+    /// The host may have gone to another pool.
+    pub fn forget_pool(&self) {
+        *self.pool.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// The answer to `call`, by `ask` or by another program that has just asked. Where nothing can be shared,
+    /// or another asks for longer than `limit`, it is asked for all the same.
+    pub fn answer(
+        &self,
+        pool: &Uuid,
+        call: &Call,
+        limit: Duration,
+        stop: &Stop,
+        ask: impl FnOnce() -> Result<String>,
+    ) -> Result<String> {
+        let wanted = now();
+        let Ok(mut file) = self.open(pool, call) else { return ask() };
+        let end = Instant::now() + limit;
+        while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            stop.check()?;
+            if Instant::now() > end {
+                return ask();
+            }
+            thread::sleep(LOOK_AGAIN);
+        }
+        let key = format!("{pool} {call}");
+        if let Some(answer) = read(&mut file, &key, wanted) {
+            return answer.map_err(|error| anyhow!(error).context(call.to_string()));
+        }
+        let begun = now();
+        let answer = ask();
+        // What cannot be shared is still answered.
+        _ = match &answer {
+            Ok(text) => write(&mut file, &key, begun, "ok", text),
+            Err(error) => match xe_error(error) {
+                Some(XeError { code, words, .. }) => {
+                    let code = code.as_deref().unwrap_or_default();
+                    write(&mut file, &key, begun, "failed", &format!("{code}\n{words}"))
+                }
+                None => Ok(()),
+            },
+        };
+        answer
+    }
+
+    fn open(&self, pool: &Uuid, call: &Call) -> Result<File> {
+        private_folder(&self.folder)?;
+        let mut hasher = DefaultHasher::new();
+        call.to_string().hash(&mut hasher);
+        let path = self.folder.join(format!("{pool}-{:016x}", hasher.finish()));
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        Ok(File::from(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?))
+    }
+}
+
+impl Default for Shared {
+    fn default() -> Shared {
+        Shared::new()
+    }
+}
+
+/// A folder that nobody else can write to, or even look into.
+fn private_folder(folder: &Path) -> Result<()> {
+    _ = DirBuilder::new().mode(0o700).create(folder);
+    let found = fs::symlink_metadata(folder).with_context(|| folder.display().to_string())?;
+    let is_private = found.is_dir() && found.uid() == getuid().as_raw() && found.mode() & 0o777 == 0o700;
+    ensure!(is_private, "{} is not this user's alone", folder.display());
+    Ok(())
+}
+
+/// Milliseconds since 1970.
+fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// `BEGUN LENGTH OUTCOME`, the key, the answer.
+fn write(file: &mut File, key: &str, begun: u64, outcome: &str, text: &str) -> std::io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(format!("{begun} {} {outcome}\n{key}\n{text}", text.len()).as_bytes())
+}
+
+/// What is there, if it is whole, answers this very question, and was asked for when it was `wanted` or only
+/// just before. None that claims to be of the future: the clock was set back.
+fn read(file: &mut File, key: &str, wanted: u64) -> Option<std::result::Result<String, XeError>> {
+    let mut all = String::new();
+    file.rewind().ok()?;
+    file.read_to_string(&mut all).ok()?;
+    let (head, rest) = all.split_once('\n')?;
+    let mut words = head.split(' ');
+    let begun: u64 = words.next()?.parse().ok()?;
+    let length: usize = words.next()?.parse().ok()?;
+    let outcome = words.next()?;
+    let text = rest.strip_prefix(key)?.strip_prefix('\n')?;
+    let is_fresh = u128::from(begun) + FRESH.as_millis() >= u128::from(wanted) && begun <= now();
+    if text.len() != length || !is_fresh {
+        return None;
+    }
+    if outcome == "ok" {
+        return Some(Ok(text.to_owned()));
+    }
+    let (code, words) = text.split_once('\n')?;
+    let code = Some(code.to_owned()).filter(|code| !code.is_empty());
+    Some(Err(XeError { code, params: Vec::new(), words: words.to_owned() }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::xe::call;
+    use std::os::unix::fs::PermissionsExt;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    fn shared() -> (tempfile::TempDir, Shared, Uuid) {
+        let dir = tempfile::tempdir().unwrap();
+        let shared = Shared::in_folder(dir.path().join("shared"));
+        (dir, shared, "11111111-2222-4333-8444-555555555555".parse().unwrap())
+    }
+
+    fn ask(shared: &Shared, pool: &Uuid, verb: &str, count: &AtomicU32) -> Result<String> {
+        shared.answer(pool, &call(verb), LIMIT, &Stop::default(), || {
+            Ok(format!("answer {}", count.fetch_add(1, Ordering::SeqCst)))
+        })
+    }
+
+    #[test]
+    fn who_asks_at_the_same_time_gets_the_same_answer() {
+        let (_dir, shared, pool) = shared();
+        let count = AtomicU32::new(0);
+        let answers: Vec<String> = thread::scope(|scope| {
+            let asking: Vec<_> = (0..8)
+                .map(|_| {
+                    scope.spawn(|| {
+                        shared.answer(&pool, &call("vm-list"), LIMIT, &Stop::default(), || {
+                            thread::sleep(Duration::from_millis(300));
+                            Ok(format!("answer {}\n\n", count.fetch_add(1, Ordering::SeqCst)))
+                        })
+                    })
+                })
+                .collect();
+            asking.into_iter().map(|asking| asking.join().unwrap().unwrap()).collect()
+        });
+        assert!(answers.iter().all(|answer| *answer == "answer 0\n\n"), "{answers:?}");
+    }
+
+    #[test]
+    fn other_calls_and_other_pools_have_other_answers() {
+        let (_dir, shared, pool) = shared();
+        let count = AtomicU32::new(0);
+        assert_eq!(ask(&shared, &pool, "vm-list", &count).unwrap(), "answer 0");
+        assert_eq!(ask(&shared, &pool, "vdi-list", &count).unwrap(), "answer 1");
+        let other: Uuid = "21111111-2222-4333-8444-555555555555".parse().unwrap();
+        assert_eq!(ask(&shared, &other, "vm-list", &count).unwrap(), "answer 2");
+    }
+
+    #[test]
+    fn what_is_old_half_written_or_of_the_future_is_asked_anew() {
+        let (_dir, shared, pool) = shared();
+        let key = format!("{pool} xe vm-list");
+        let mut file = shared.open(&pool, &call("vm-list")).unwrap();
+        let told = |file: &mut File| read(file, &key, now()).is_some();
+        write(&mut file, &key, now(), "ok", "whole").unwrap();
+        assert!(told(&mut file));
+        file.set_len(file.metadata().unwrap().len() - 1).unwrap();
+        assert!(!told(&mut file));
+        write(&mut file, &key, now() - 5000, "ok", "whole").unwrap();
+        assert!(!told(&mut file));
+        // Begun when it was wanted, and long under way.
+        assert!(read(&mut file, &key, now() - 5000).is_some());
+        write(&mut file, &key, now() + 60_000, "ok", "whole").unwrap();
+        assert!(!told(&mut file));
+        write(&mut file, "another key", now(), "ok", "whole").unwrap();
+        assert!(!told(&mut file));
+    }
+
+    #[test]
+    fn a_failure_is_shared_too() {
+        let (_dir, shared, pool) = shared();
+        let failed = |ask: fn() -> Result<String>| {
+            shared.answer(&pool, &call("vm-list"), LIMIT, &Stop::default(), ask).unwrap_err()
+        };
+        failed(|| Err(anyhow!(XeError { code: Some("X".into()), params: vec![], words: "words".into() })));
+        let error = failed(|| Ok("not asked".to_owned()));
+        assert_eq!(format!("{error:#}"), "xe vm-list: words (X)");
+    }
+
+    #[test]
+    fn a_folder_that_others_can_reach_is_not_used() {
+        let (dir, shared, pool) = shared();
+        let count = AtomicU32::new(0);
+        fs::create_dir(dir.path().join("shared")).unwrap();
+        fs::set_permissions(dir.path().join("shared"), fs::Permissions::from_mode(0o777)).unwrap();
+        ask(&shared, &pool, "vm-list", &count).unwrap();
+        assert_eq!(ask(&shared, &pool, "vm-list", &count).unwrap(), "answer 1");
+        assert_eq!(fs::read_dir(dir.path().join("shared")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn nobody_waits_longer_than_the_limit() {
+        let (_dir, shared, pool) = shared();
+        let held = shared.open(&pool, &call("vm-list")).unwrap();
+        flock(&held, FlockOperation::LockExclusive).unwrap();
+        let limit = Duration::from_millis(50);
+        let answer =
+            shared.answer(&pool, &call("vm-list"), limit, &Stop::default(), || Ok("asked".to_owned()));
+        assert_eq!(answer.unwrap(), "asked");
+    }
+}
