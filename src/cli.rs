@@ -1,8 +1,8 @@
 //! The command line: one variant for each script that OpenNebula calls, under the name it calls it by.
 
 use crate::action::{
-    Caller, attach_disk, attach_nic, cancel, deploy, detach_disk, detach_nic, migrate, poll, prereconfigure,
-    reconfigure, resize, resize_disk, shutdown,
+    Caller, attach_disk, attach_nic, cancel, deploy, detach_disk, detach_nic, exec, exec_cancel, migrate,
+    poll, prereconfigure, reconfigure, resize, resize_disk, shutdown,
 };
 #[cfg(feature = "simulator")]
 use crate::admin::demo;
@@ -44,6 +44,8 @@ pub enum Action {
     Deploy(deploy::Args),
     Shutdown(shutdown::Args),
     Cancel(cancel::Args),
+    Exec(exec::Args),
+    ExecCancel(exec_cancel::Args),
     Migrate(migrate::Args),
     MigrateLocal(migrate::Args),
     Poll(poll::Args),
@@ -99,6 +101,8 @@ impl Action {
             Action::Deploy(args) => ("deploy", deploy::run(caller, args)),
             Action::Shutdown(args) => ("shutdown", shutdown::run(caller, args)),
             Action::Cancel(args) => ("cancel", cancel::run(caller, args)),
+            Action::Exec(args) => ("exec", exec::run(caller, args)),
+            Action::ExecCancel(args) => ("exec_cancel", exec_cancel::run(caller, args)),
             Action::Migrate(args) => ("migrate", migrate::run(caller, args)),
             Action::MigrateLocal(args) => ("migrate_local", migrate::run_on_front_end(caller, args)),
             Action::Poll(args) => ("poll", poll::run(caller, args)),

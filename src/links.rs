@@ -16,6 +16,8 @@ const ACTIONS: &[&str] = &[
     "deploy",
     "detach_disk",
     "detach_nic",
+    "exec",
+    "exec_cancel",
     "migrate",
     "migrate_local",
     "poll",
@@ -28,17 +30,8 @@ const ACTIONS: &[&str] = &[
 ];
 
 /// Scripts of `vmm/xcp` that OpenNebula may call and that say that they cannot be had yet.
-const NOT_YET: &[&str] = &[
-    "exec",
-    "exec_cancel",
-    "reboot",
-    "reset",
-    "restore",
-    "save",
-    "snapshot_create",
-    "snapshot_delete",
-    "snapshot_revert",
-];
+const NOT_YET: &[&str] =
+    &["reboot", "reset", "restore", "save", "snapshot_create", "snapshot_delete", "snapshot_revert"];
 
 /// Probes that print their text, as folder and name below `im/xcp-probes.d`.
 pub const PROBES: [(&str, &str); 7] = [

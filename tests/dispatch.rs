@@ -12,9 +12,8 @@ fn an_unknown_name_is_refused_with_the_list() {
     let host = Host::new();
     let line = host.one_xcp(&["frobnicate", "1"]).failure();
     assert!(
-        line.starts_with(
-            "one-xcp: there is no action \"frobnicate\"; there are attach_disk, attach_nic, cancel, deploy"
-        ),
+        line.starts_with("one-xcp: there is no action \"frobnicate\"; there are ")
+            && line.contains("cancel, deploy, "),
         "{line}"
     );
 }

@@ -7,6 +7,8 @@ mod context_disc;
 pub mod deploy;
 pub mod detach_disk;
 pub mod detach_nic;
+pub mod exec;
+pub mod exec_cancel;
 mod hotplug;
 pub mod leave;
 pub mod migrate;

@@ -3,6 +3,7 @@
 pub mod conf;
 pub mod disk;
 pub mod element;
+pub mod execution;
 pub mod input;
 pub mod lcm_state;
 pub mod message;
@@ -14,6 +15,7 @@ pub mod vm;
 pub use conf::Conf;
 pub use disk::Disk;
 pub use element::Element;
+pub use execution::Execution;
 pub use lcm_state::LcmState;
 pub use message::Message;
 pub use monitor_configuration::MonitorConfiguration;

@@ -106,8 +106,8 @@ struct Guest {
     /// The VM: uuid or name-label.
     vm: String,
     /// Whether it has PV drivers: `tools=yes`, `tools=no`, `tools=hang` (it never shuts down); its first
-    /// address: `ip=192.0.2.1`.
-    #[arg(required = true, value_name = "tools=…|ip=…")]
+    /// address: `ip=192.0.2.1`; whether its agent runs scripts: `scripts=yes`.
+    #[arg(required = true, value_name = "tools=…|ip=…|scripts=…")]
     settings: Vec<String>,
 }
 
@@ -203,6 +203,9 @@ impl Guest {
 
 fn set(row: &mut super::row::Row, setting: &str, now: &str) -> Result<()> {
     match setting.split_once('=') {
+        Some(("scripts", word @ ("yes" | "no"))) => {
+            row.set("sim-scripts", if word == "yes" { "true" } else { "" });
+        }
         Some(("ip", address)) => row.set("sim-guest-ip", address.to_owned()),
         Some(("tools", word)) => {
             let tools = Tools::from_str(word, false).map_err(anyhow::Error::msg)?;
@@ -217,7 +220,7 @@ fn set(row: &mut super::row::Row, setting: &str, now: &str) -> Result<()> {
                 row.set("sim-guest-updated", now.to_owned());
             }
         }
-        _ => bail!("{setting} is neither tools=… nor ip=…"),
+        _ => bail!("{setting} is none of tools=…, scripts=yes, scripts=no, ip=…"),
     }
     Ok(())
 }

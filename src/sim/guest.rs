@@ -97,7 +97,16 @@ pub fn features(_: &Pool, row: &Row) -> Entries {
         ("feature-vcpu-hotplug", "1"),
         ("feature-balloon", "1"),
     ];
-    constant(row, &features)
+    let mut offered = constant(row, &features);
+    if let Some(offered) = offered.as_mut().filter(|offered| !offered.is_empty() && runs_scripts(row)) {
+        offered.push(("feature-xs-batcmd".to_owned(), "1".to_owned()));
+    }
+    offered
+}
+
+/// Whether the guest's agent runs scripts, as XenServer's for Windows does.
+pub fn runs_scripts(row: &Row) -> bool {
+    row.get("sim-guest") == "tools" && row.is("sim-scripts")
 }
 
 /// `networks`: the addresses of the guest, one of each kind for a VIF.

@@ -3,6 +3,7 @@
 pub mod call;
 pub mod error;
 pub mod free_text;
+pub mod guest_script;
 pub mod host;
 pub mod network;
 pub mod pluggable;

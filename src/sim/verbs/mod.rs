@@ -8,6 +8,7 @@ mod memory;
 mod migrate;
 mod migrate_away;
 mod network;
+mod plugin;
 mod power;
 mod snapshot;
 mod sr;
@@ -28,12 +29,13 @@ use super::print::Record;
 
 /// Every verb but those that each class has.
 pub fn all() -> impl Iterator<Item = &'static Verb> {
-    let tables: [&'static [Verb]; 15] = [
+    let tables: [&'static [Verb]; 16] = [
         host::VERBS,
         install::VERBS,
         memory::VERBS,
         migrate::VERBS,
         network::VERBS,
+        plugin::VERBS,
         power::VERBS,
         snapshot::VERBS,
         sr::VERBS,
