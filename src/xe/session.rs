@@ -47,6 +47,7 @@ impl Xe {
             verbose: self.verbose,
             retry: self.retry,
             stop: self.stop.clone(),
+            shared: None,
         }
     }
 
