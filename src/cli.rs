@@ -7,11 +7,13 @@ use crate::action::{
 #[cfg(feature = "simulator")]
 use crate::admin::demo;
 use crate::admin::{doctor, gc, ls};
+use crate::datastore;
 use crate::links::{self, PROGRAM};
 use crate::monitor::{client, control};
 use crate::one::Release;
 use crate::probe;
 use crate::report::{self, Result};
+use crate::tm;
 use clap::{Parser, Subcommand};
 use std::env;
 use std::ffi::OsString;
@@ -59,6 +61,8 @@ pub enum Action {
     Resize(resize::Args),
     ResizeDisk(resize_disk::Args),
     Probe(probe::Args),
+    Datastore(datastore::Args),
+    Tm(tm::Args),
     #[command(name = control::SCRIPT)]
     MonitorControl(control::Args),
     #[command(name = client::NAME, hide = true)]
@@ -116,6 +120,8 @@ impl Action {
             Action::Resize(args) => ("resize", resize::run(caller, args)),
             Action::ResizeDisk(args) => ("resize_disk", resize_disk::run(caller, args)),
             Action::Probe(args) => ("probe", probe::run(caller, args)),
+            Action::Datastore(args) => return datastore::run(caller, args),
+            Action::Tm(args) => return tm::run(caller, args),
             Action::MonitorControl(args) => (control::SCRIPT, control::run(caller, args)),
             Action::MonitorClient(args) => (client::NAME, client::run(caller, args)),
             Action::Doctor(args) => ("doctor", doctor::run(caller, args)),

@@ -4,6 +4,7 @@
 pub mod action;
 pub mod admin;
 pub mod cli;
+pub mod datastore;
 pub mod image;
 pub mod links;
 pub mod lock;
@@ -12,11 +13,15 @@ pub mod one;
 pub mod parallel;
 pub mod probe;
 pub mod process;
+pub mod producer;
 pub mod report;
 pub mod retry;
 pub mod signal;
 #[cfg(feature = "simulator")]
 pub mod sim;
+pub mod ssh;
+pub mod storage;
+pub mod tm;
 pub mod translate;
 pub mod undo;
 pub mod xe;

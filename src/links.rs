@@ -1,6 +1,8 @@
 //! The links that make up the drivers below OpenNebula's `remotes`, and how a link's path names its action.
 
+use crate::datastore;
 use crate::report::Result;
+use crate::tm;
 use anyhow::anyhow;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -51,7 +53,9 @@ const MONITOR_CONTROL: &str = "im/xcp.d/monitord-client_control.sh";
 pub fn all() -> Vec<String> {
     let actions = ACTIONS.iter().chain(NOT_YET).map(|name| format!("vmm/xcp/{name}"));
     let probes = PROBES.iter().map(|(folder, name)| format!("im/xcp-probes.d/{folder}/{name}"));
-    actions.chain(probes).chain([MONITOR_CONTROL.to_owned()]).collect()
+    let storage = datastore::SCRIPTS.iter().map(|name| format!("datastore/xcp/{name}"));
+    let storage = storage.chain(tm::SCRIPTS.iter().map(|name| format!("tm/xcp/{name}")));
+    actions.chain(probes).chain(storage).chain([MONITOR_CONTROL.to_owned()]).collect()
 }
 
 /// `…/vmm/xcp/deploy` → `deploy`; `…/tm/xcp/clone` → `tm clone`; `…/im/xcp-probes.d/host/system/xcp-system` →

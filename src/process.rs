@@ -40,15 +40,25 @@ impl std::error::Error for TimedOut {}
 pub fn output(command: &mut Command, limit: Duration) -> Result<Output> {
     command.stdin(Stdio::null());
     let mut stdout = Ok(Vec::new());
-    let said = run(command, limit, None, Box::new(drop), Box::new(|pipe| stdout = read_all(pipe)))?;
+    let said = run(command, limit, None, &|| (), Box::new(drop), Box::new(|pipe| stdout = read_all(pipe)))?;
     Ok(Output { stdout: stdout?, ..said })
 }
 
-/// Runs `command` while `feed` writes its standard input. Ends early when `stop` becomes true.
+/// Runs `command` with `stdin` as its standard input and collects what it prints.
+pub fn output_from(command: &mut Command, stdin: Stdio, limit: Duration) -> Result<Output> {
+    command.stdin(stdin);
+    let mut stdout = Ok(Vec::new());
+    let said = run(command, limit, None, &|| (), Box::new(drop), Box::new(|pipe| stdout = read_all(pipe)))?;
+    Ok(Output { stdout: stdout?, ..said })
+}
+
+/// Runs `command` while `feed` writes its standard input. Ends early when `stop` becomes true. `at_end` is run when
+/// the program has ended, before `feed` is waited for.
 pub fn feed<T: Send>(
     command: &mut Command,
     limit: Duration,
     stop: &AtomicBool,
+    at_end: &dyn Fn(),
     feed: impl FnOnce(ChildStdin) -> Result<T> + Send,
 ) -> Result<(Output, Result<T>)> {
     command.stdin(Stdio::piped());
@@ -59,7 +69,8 @@ pub fn feed<T: Send>(
             written = feed(stdin);
         }
     };
-    let said = run(command, limit, Some(stop), Box::new(write), Box::new(|pipe| stdout = read_all(pipe)))?;
+    let said =
+        run(command, limit, Some(stop), at_end, Box::new(write), Box::new(|pipe| stdout = read_all(pipe)))?;
     Ok((Output { stdout: stdout?, ..said }, written))
 }
 
@@ -72,7 +83,8 @@ pub fn read<T: Send>(
 ) -> Result<(Output, Result<T>)> {
     command.stdin(Stdio::null());
     let mut taken = Err(anyhow!("there is no pipe to read from"));
-    let said = run(command, limit, Some(stop), Box::new(drop), Box::new(|stdout| taken = read(stdout)))?;
+    let said =
+        run(command, limit, Some(stop), &|| (), Box::new(drop), Box::new(|stdout| taken = read(stdout)))?;
     Ok((said, taken))
 }
 
@@ -85,6 +97,7 @@ fn run(
     command: &mut Command,
     limit: Duration,
     stop: Option<&AtomicBool>,
+    at_end: &dyn Fn(),
     write: Writer<'_>,
     read: Reader<'_>,
 ) -> Result<Output> {
@@ -101,6 +114,7 @@ fn run(
         // Whoever is left of the group holds our pipes open.
         _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
         let reaped = child.wait();
+        at_end();
         let complaints = complaints.join();
         let status = ended?.ok_or_else(|| anyhow!(TimedOut { program: program.clone(), limit }))?;
         reaped.with_context(|| format!("cannot wait for {program}"))?;
@@ -176,7 +190,7 @@ mod tests {
     fn a_fed_program_that_stops_reading_does_not_hang_us() {
         let never = AtomicBool::new(false);
         let block = vec![0u8; 1 << 20];
-        let (said, fed) = feed(&mut shell("exit 0"), Duration::from_secs(10), &never, |mut stdin| {
+        let (said, fed) = feed(&mut shell("exit 0"), Duration::from_secs(10), &never, &|| (), |mut stdin| {
             Ok(io::Write::write_all(&mut stdin, &block)?)
         })
         .unwrap();

@@ -5,11 +5,50 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each part, and the parts it may name. What is not listed may not be named.
-const MAY_NAME: [(&str, &[&str]); 18] = [
-    ("cli", &["action", "admin", "links", "monitor", "one", "probe", "report"]),
-    ("links", &["report"]),
+const MAY_NAME: [(&str, &[&str]); 23] = [
+    ("cli", &["action", "admin", "datastore", "links", "monitor", "one", "probe", "report", "tm"]),
+    ("links", &["datastore", "report", "tm"]),
+    (
+        "tm",
+        &[
+            "action",
+            "datastore",
+            "image",
+            "one",
+            "parallel",
+            "process",
+            "report",
+            "ssh",
+            "storage",
+            "translate",
+            "undo",
+            "xe",
+        ],
+    ),
+    ("datastore", &["action", "image", "one", "process", "report", "storage", "translate", "undo", "xe"]),
+    (
+        "storage",
+        &["image", "one", "process", "producer", "report", "signal", "ssh", "translate", "undo", "xe"],
+    ),
+    ("producer", &["report", "signal"]),
+    ("ssh", &["report"]),
     ("lock", &["report", "signal"]),
-    ("action", &["image", "lock", "one", "parallel", "report", "retry", "signal", "translate", "undo", "xe"]),
+    (
+        "action",
+        &[
+            "image",
+            "lock",
+            "one",
+            "parallel",
+            "report",
+            "retry",
+            "signal",
+            "storage",
+            "translate",
+            "undo",
+            "xe",
+        ],
+    ),
     (
         "monitor",
         &["action", "links", "one", "parallel", "probe", "process", "report", "signal", "translate", "xe"],
@@ -35,7 +74,7 @@ const MAY_NAME: [(&str, &[&str]); 18] = [
     ("one", &["report"]),
     ("image", &["report"]),
     ("undo", &["report", "xe"]),
-    ("xe", &["process", "report", "retry", "signal"]),
+    ("xe", &["process", "report", "retry", "signal", "ssh"]),
     ("process", &["report"]),
     ("report", &[]),
     ("signal", &["report"]),

@@ -77,6 +77,7 @@ impl Caller {
             program: Path::new(conf.text("XE", "xe")).to_owned(),
             server: Mutex::new(server),
             password_file,
+            bridge: None,
             limit: conf.seconds("XE_TIMEOUT", 300)?,
             transfer_limit: conf.seconds("XE_TRANSFER_TIMEOUT", 14_400)?,
             verbose: self.verbose,

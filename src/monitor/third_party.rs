@@ -46,7 +46,7 @@ fn ask(host: &Host, probe: &Path, words: &[&str]) -> Result<String> {
     let mut command = Command::new(probe);
     command.arg(&host.im_mad).args(words);
     command.current_dir(probe.parent().context("a probe is in a folder")?);
-    let (said, fed) = process::feed(&mut command, LIMIT, host.stop.flag(), |mut stdin| {
+    let (said, fed) = process::feed(&mut command, LIMIT, host.stop.flag(), &|| (), |mut stdin| {
         match stdin.write_all(host.configuration.as_bytes()) {
             // It need not read it.
             Err(why) if why.kind() != ErrorKind::BrokenPipe => Err(why.into()),

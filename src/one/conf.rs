@@ -14,6 +14,8 @@ pub const NAMES: &[&str] = &[
     "XE",
     "XE_SERVER",
     "XE_PASSWORD_FILE",
+    "XE_BRIDGE",
+    "STAGING_DIR",
     "XAPI_SOCKET",
     "XE_TIMEOUT",
     "XE_TRANSFER_TIMEOUT",

@@ -1,6 +1,7 @@
 //! OpenNebula's side: the documents it sends, the settings its administrator makes.
 
 pub mod conf;
+pub mod datastore_request;
 pub mod disk;
 pub mod element;
 pub mod execution;
@@ -13,6 +14,7 @@ pub mod release;
 pub mod vm;
 
 pub use conf::Conf;
+pub use datastore_request::DatastoreRequest;
 pub use disk::Disk;
 pub use element::Element;
 pub use execution::Execution;

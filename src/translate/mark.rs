@@ -90,6 +90,45 @@ pub fn disk_id_of_vdi(vm_id: u32, tags: &[String]) -> Option<u32> {
     tags.iter().find_map(|tag| tag.strip_prefix(&start)?.parse().ok())
 }
 
+/// The tag of a VDI that is an image of an `xcp` datastore, and its name-label.
+pub fn image(image_id: u32) -> String {
+    format!("one-image-{image_id}")
+}
+
+/// The tag of a VDI that does not hold all of its data yet.
+pub const INCOMPLETE: &str = "one-incomplete";
+
+/// The tag of a VDI that stands for an image or disk whose own first VDI is gone: OpenNebula goes on calling
+/// it by that one's uuid.
+pub fn source(key: &Uuid) -> String {
+    format!("one-source-{key}")
+}
+
+/// The uuid by which OpenNebula calls the image or disk, where it is another than the VDI's own.
+pub fn source_of_vdi(tags: &[String]) -> Option<Uuid> {
+    tags.iter().find_map(|tag| tag.strip_prefix("one-source-")?.parse().ok())
+}
+
+/// The tag of all snapshots of an image or disk.
+pub fn snapshots(key: &Uuid) -> String {
+    format!("one-snapshots-of-{key}")
+}
+
+/// The name-label of one of them, which it has from its first moment.
+pub fn snapshot_name(key: &Uuid, snapshot_id: u32) -> String {
+    format!("one-snapshot-{snapshot_id}-of-{key}")
+}
+
+/// What a VDI is called that is about to take the place of another. It has no say before the other is gone.
+pub fn successor_name(key: &Uuid) -> String {
+    format!("one-successor-of-{key}")
+}
+
+/// Whether a VDI was made for a VM by its deployment, out of an image file.
+pub fn is_of_deployment(tags: &[String]) -> bool {
+    tags.iter().any(|tag| tag.starts_with("one-vm-"))
+}
+
 /// The marks of a VM, as `vm-param-set` takes them.
 pub fn vm_marks(vm: &one::Vm, uuid: &Uuid, replaces: Option<&Uuid>) -> Vec<(String, String)> {
     let mut marks = vec![(VM_ID, vm.vm_id.to_string()), (VM_UUID, uuid.to_string())];

@@ -5,6 +5,7 @@ use crate::process;
 use crate::report::{self, Result};
 use crate::retry::Retry;
 use crate::signal::Stop;
+use crate::ssh;
 use anyhow::{Context, anyhow, ensure};
 use std::path::PathBuf;
 use std::process::Command;
@@ -21,6 +22,8 @@ pub struct Xe {
     pub server: Mutex<Option<String>>,
     /// User name and password on two lines; for a `server`.
     pub password_file: Option<PathBuf>,
+    /// The host whose `xe` is run over ssh; none: the `xe` of this machine.
+    pub bridge: Option<String>,
     /// For one call; XAPI itself may wait for hours (xapi helpers.ml:1740).
     pub limit: Duration,
     /// For one disk's bytes.
@@ -169,8 +172,11 @@ impl Xe {
 
     /// The command line: codes asked for with `--trace`, no secret on it.
     pub(super) fn command(&self, call: &Call) -> Result<Command> {
-        let mut command = Command::new(&self.program);
         let arguments = call.arguments().with_context(|| call.to_string())?;
+        if let Some(bridge) = &self.bridge {
+            return Ok(self.over_ssh(bridge, arguments));
+        }
+        let mut command = Command::new(&self.program);
         let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(server) = server {
             command.arg("-s").arg(server);
@@ -180,6 +186,17 @@ impl Xe {
         }
         command.args(arguments).arg("--trace").env("LC_ALL", "C");
         Ok(command)
+    }
+
+    /// The same command line, run by `bridge`, whose XAPI asks for no password. sshd gives its programs a socket
+    /// as standard input, which cannot be opened by name as `xe` does: `cat` makes a pipe of it.
+    fn over_ssh(&self, bridge: &str, arguments: Vec<String>) -> Command {
+        let takes_bytes = arguments.iter().any(|word| word == "filename=/dev/stdin");
+        let words = std::iter::once(self.program.to_string_lossy().into_owned()).chain(arguments);
+        let quoted: Vec<String> =
+            words.chain(["--trace".to_owned()]).map(|word| ssh::quoted(&word)).collect();
+        let line = format!("{}LC_ALL=C {}", if takes_bytes { "cat | " } else { "" }, quoted.join(" "));
+        ssh::command(bridge, &line)
     }
 
     /// Prints a call's time, if asked to.

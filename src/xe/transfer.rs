@@ -35,12 +35,23 @@ impl Xe {
         format: StreamFormat,
         write: impl FnOnce(ChildStdin) -> Result<T> + Send,
     ) -> Result<T> {
+        self.import_with(vdi, format, &|| (), write)
+    }
+
+    /// As [`Xe::import`]; `at_end` is run as soon as `xe` has ended, so that whoever `write` waits for can be told.
+    pub fn import_with<T: Send>(
+        &self,
+        vdi: &Uuid,
+        format: StreamFormat,
+        at_end: &(dyn Fn() + Sync),
+        write: impl FnOnce(ChildStdin) -> Result<T> + Send,
+    ) -> Result<T> {
         let call =
             call("vdi-import").set("uuid", vdi).set("filename", "/dev/stdin").set("format", format.word());
         self.stop.check().with_context(|| format!("before {call}"))?;
         let start = Instant::now();
         let (said, written) =
-            process::feed(&mut self.command(&call)?, self.transfer_limit, self.stop.flag(), write)
+            process::feed(&mut self.command(&call)?, self.transfer_limit, self.stop.flag(), at_end, write)
                 .with_context(|| call.to_string())?;
         self.tell(&call, start, said.status.success());
         if !said.status.success() {

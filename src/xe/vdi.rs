@@ -51,6 +51,15 @@ impl Vdi {
     pub fn with_tag(xe: &Xe, tag: &str) -> Result<Vec<Vdi>> {
         xe.list("vdi", &FIELDS, &[("tags:contains", tag)], Vdi::read)
     }
+
+    /// The VDIs with this name-label. Names are nobody's property: what is done to them depends on their tags too.
+    pub fn with_name(xe: &Xe, name_label: &str) -> Result<Vec<Vdi>> {
+        xe.list("vdi", &FIELDS, &[("name-label", name_label)], Vdi::read)
+    }
+
+    pub fn has_tag(&self, tag: &str) -> bool {
+        self.tags.iter().any(|there| there == tag)
+    }
 }
 
 /// Makes an empty VDI. The tags are part of the creation; `other-config` could not be (cli_operations.ml:1934).
@@ -76,4 +85,27 @@ pub fn resize(uuid: &Uuid, size_bytes: u64) -> Call {
 /// (datamodel.ml `resize_online`).
 pub fn resize_online(uuid: &Uuid, size_bytes: u64) -> Call {
     resize(uuid, size_bytes).set("online", true)
+}
+
+/// A copy-on-write copy in the same SR, also of a VDI in use. It has `name_label` from its first moment, no tags,
+/// and the `other-config` of what it is a copy of (xapi_vdi.ml `snapshot_and_clone`).
+pub fn clone(uuid: &Uuid, name_label: &str) -> Call {
+    call("vdi-clone").set("uuid", uuid).set("new-name-label", name_label)
+}
+
+/// A full copy of all blocks into a VDI that is there and at least as large.
+pub fn copy_into(uuid: &Uuid, into: &Uuid) -> Call {
+    call("vdi-copy").set("uuid", uuid).set("into-vdi-uuid", into)
+}
+
+pub fn add_tag(uuid: &Uuid, tag: &str) -> Call {
+    call("vdi-param-add").set("uuid", uuid).set("param-name", "tags").set("param-key", tag)
+}
+
+pub fn remove_tag(uuid: &Uuid, tag: &str) -> Call {
+    call("vdi-param-remove").set("uuid", uuid).set("param-name", "tags").set("param-key", tag)
+}
+
+pub fn rename(uuid: &Uuid, name_label: &str) -> Call {
+    call("vdi-param-set").set("uuid", uuid).set("name-label", name_label)
 }

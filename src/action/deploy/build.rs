@@ -3,17 +3,15 @@
 use super::plan::{DEFAULT_TEMPLATE, Plan, PlannedDisk, Source};
 use super::pool::Pool;
 use super::unanswered;
-use crate::image::{Image, LastFooter};
+use crate::image::Image;
 use crate::one::Vm;
 use crate::parallel;
 use crate::report::{self, Result};
+use crate::storage::fill::from_image;
 use crate::translate::{mark, vif};
 use crate::undo::Undo;
-use crate::xe::transfer::StreamFormat;
 use crate::xe::vbd::Vbd;
-use crate::xe::{
-    Uuid, Xe, call, failed_with, network, outcome_unknown, vbd, vdi, vm, was_refused_in_passing, xe_error,
-};
+use crate::xe::{Uuid, Xe, call, network, outcome_unknown, vbd, vdi, vm, xe_error};
 use anyhow::Context;
 use std::path::Path;
 
@@ -139,32 +137,9 @@ fn grow(xe: &Xe, vdi: &Uuid, at_least_bytes: u64) -> Result<()> {
     Ok(())
 }
 
-/// Fills a VDI from an image file: as a VHD, of which only the blocks with data are stored. A disk so full that it does not fit one goes raw,
-/// and so does one for an SR that takes no VHD (LVM without `use_vhd`, xapi sm_fs_ops.ml
-/// `must_write_zeroes_into_new_vdi`).
+/// Fills a VDI from an image file.
 pub fn import(xe: &Xe, vdi: &Uuid, file: &Path, vdi_size_bytes: u64) -> Result<()> {
-    let mut image = Image::open(file)?;
-    if image.vhd_fits_pipe(vdi_size_bytes)? {
-        let sent = xe.retry.run(
-            || {
-                xe.import(vdi, StreamFormat::Vhd, |mut to| {
-                    image.write_vhd(&mut to, vdi_size_bytes, LastFooter::AtVdiSize)
-                })
-            },
-            was_refused_in_passing,
-        );
-        match sent {
-            Err(error) if failed_with(&error, &["VDI_IO_ERROR"]) => {
-                report::info(format!("VDI {vdi} took no VHD, the disk is sent as it is: {error:#}"));
-            }
-            other => return other.map(drop),
-        }
-    }
-    let sent = xe.retry.run(
-        || xe.import(vdi, StreamFormat::Raw, |mut to| image.write_raw(&mut to, vdi_size_bytes)),
-        was_refused_in_passing,
-    );
-    sent.map(drop)
+    from_image(xe, vdi, &mut Image::open(file)?, vdi_size_bytes)
 }
 
 fn add_nic(

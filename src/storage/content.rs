@@ -1,0 +1,232 @@
+//! What an image is made from: a local file, or what a URL gives, compressed or not, told by its content.
+//!
+//! A raw disk that comes as a stream goes on as a stream. Other formats must be read out of order: those, and only
+//! if they are not a file here already, are put into a file in the staging folder first.
+
+use super::MB;
+use crate::image::Image;
+use crate::process;
+use crate::producer::Producer;
+use crate::report::Result;
+use crate::signal::Stop;
+use anyhow::{Context, bail, ensure};
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdout, Command};
+use std::time::Duration;
+use tempfile::{NamedTempFile, TempPath};
+
+/// Where an image comes from, and what is known of it.
+pub struct Source<'a> {
+    /// A file's path or a URL.
+    pub path: &'a str,
+    /// As OpenNebula has it of `stat`; a raw stream must be told its size.
+    pub size_mb: Option<u64>,
+    /// The file is taken as it is, also if it is compressed.
+    pub no_decompress: bool,
+    /// In hexadecimal digits; of the file as it is before it is decompressed. Empty: not checked.
+    pub md5: &'a str,
+    pub sha1: &'a str,
+    /// Of a download, as curl takes it; empty: no limit.
+    pub limit_transfer_bw: &'a str,
+    /// OpenNebula's own downloader, which knows all of its URLs.
+    pub downloader: Option<PathBuf>,
+    /// What it gets as DRV_ACTION, in base64.
+    pub request: String,
+    pub staging_dir: &'a Path,
+    pub limit: Duration,
+    pub stop: &'a Stop,
+}
+
+/// An image's bytes, open.
+pub enum Content {
+    /// A file to read in any order; a staged one goes when this is dropped.
+    Image { image: Image, staged: Option<TempPath> },
+    /// A raw disk that comes once.
+    Stream { producer: Producer, from: Box<dyn Read + Send>, size_bytes: u64 },
+}
+
+/// So much of a stream tells its format.
+const HEAD_BYTES: usize = 4096;
+
+/// Formats that cannot be taken in as they come.
+const OUT_OF_ORDER: [&[u8]; 3] = [b"QFI\xfb", b"conectix", VMDK];
+const VMDK: &[u8] = b"KDMV";
+
+/// How compressed files begin, and what takes the compression away.
+const COMPRESSIONS: [(&[u8], &str); 3] = [(b"\x1f\x8b", "gzip"), (b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz")];
+
+/// Whether it is a URL, and not a file here.
+pub fn is_url(path: &str) -> bool {
+    path.split_once("://").is_some_and(|(scheme, _)| {
+        !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+    })
+}
+
+impl Source<'_> {
+    /// Opens it. Nothing in the pool has been changed when this fails.
+    pub fn open(&self) -> Result<Content> {
+        if is_url(self.path) {
+            return self.open_url();
+        }
+        let path = Path::new(self.path);
+        let head = head_of(path)?;
+        self.check_sum("md5sum", self.md5)?;
+        self.check_sum("sha1sum", self.sha1)?;
+        match decompressor(&head).filter(|_| !self.no_decompress) {
+            Some(program) => self.open_stream(Command::new(program).arg("-dc").arg("--").arg(path)),
+            None if head.starts_with(VMDK) => self.open_vmdk(path),
+            None => Ok(Content::Image { image: Image::open(path)?, staged: None }),
+        }
+    }
+
+    /// How many bytes a compressed local file holds; the whole of it is decompressed for that, as no format tells
+    /// it reliably. None: it is not compressed.
+    pub fn decompressed_bytes(&self) -> Result<Option<u64>> {
+        let path = Path::new(self.path);
+        let head = head_of(path)?;
+        let Some(program) = decompressor(&head).filter(|_| !self.no_decompress) else { return Ok(None) };
+        let mut command = Command::new(program);
+        let (producer, mut from) =
+            Producer::start(command.arg("-dc").arg("--").arg(path), self.limit, self.stop)?;
+        let head = take_head(&mut from)?;
+        if OUT_OF_ORDER.iter().any(|magic| head.starts_with(magic)) {
+            let staged = self.stage(producer, &head, from)?;
+            return Ok(Some(Image::open(&staged)?.virtual_size_bytes()));
+        }
+        let rest = std::io::copy(&mut from, &mut std::io::sink())?;
+        producer.finish()?;
+        Ok(Some(head.len() as u64 + rest))
+    }
+
+    fn open_url(&self) -> Result<Content> {
+        let downloader = self.downloader.as_ref().with_context(|| {
+            format!(
+                "{} is a URL, and there is no downloader.sh of OpenNebula's beside this script",
+                self.path
+            )
+        })?;
+        let mut command = Command::new(downloader);
+        for (option, value) in
+            [("--md5", self.md5), ("--sha1", self.sha1), ("--limit", self.limit_transfer_bw)]
+        {
+            if !value.is_empty() {
+                command.args([option, value]);
+            }
+        }
+        if self.no_decompress {
+            command.arg("--nodecomp");
+        }
+        self.open_stream(command.args([self.path, "-"]).env("DRV_ACTION", &self.request))
+    }
+
+    fn open_stream(&self, command: &mut Command) -> Result<Content> {
+        let (producer, mut from) = Producer::start(command, self.limit, self.stop)?;
+        let head = take_head(&mut from)?;
+        if head.is_empty() {
+            producer.finish()?;
+            bail!("{} is empty", self.path);
+        }
+        if OUT_OF_ORDER.iter().any(|magic| head.starts_with(magic)) {
+            let staged = self.stage(producer, &head, from)?;
+            if head.starts_with(VMDK) {
+                return self.open_vmdk(&staged);
+            }
+            return Ok(Content::Image { image: Image::open(&staged)?, staged: Some(staged) });
+        }
+        let size_mb = self.size_mb.filter(|size| *size > 0);
+        let size_bytes = MB * size_mb.with_context(|| format!("nobody tells the size of {}", self.path))?;
+        let from = std::io::Cursor::new(head).chain(from);
+        Ok(Content::Stream { producer, from: Box::new(from), size_bytes })
+    }
+
+    /// Into a file without holes' zeros; it is gone again when the image is done or anything fails.
+    fn stage(&self, producer: Producer, head: &[u8], from: ChildStdout) -> Result<TempPath> {
+        let staged = self.staged_file()?;
+        write_sparse(head, from, staged.as_file())
+            .with_context(|| format!("cannot stage {} in {}", self.path, self.staging_dir.display()))?;
+        producer.finish()?;
+        Ok(staged.into_temp_path())
+    }
+
+    fn staged_file(&self) -> Result<NamedTempFile> {
+        tempfile::Builder::new()
+            .prefix("one-xcp-")
+            .tempfile_in(self.staging_dir)
+            .with_context(|| format!("cannot make a file in STAGING_DIR {}", self.staging_dir.display()))
+    }
+
+    /// VMDK is left to qemu-img, which knows its many kinds.
+    fn open_vmdk(&self, path: &Path) -> Result<Content> {
+        let staged = self.staged_file()?.into_temp_path();
+        let mut command = Command::new("qemu-img");
+        command.args(["convert", "-q", "-f", "vmdk", "-O", "raw"]).arg(path).arg(&staged);
+        let (converting, mut said) = Producer::start(&mut command, self.limit, self.stop)
+            .context("a VMDK image needs qemu-img on the machine this script runs on")?;
+        std::io::copy(&mut said, &mut std::io::sink())?;
+        converting.finish()?;
+        let image = Image::open_as(&staged, crate::image::Format::Raw)?;
+        Ok(Content::Image { image, staged: Some(staged) })
+    }
+
+    fn check_sum(&self, program: &str, wanted: &str) -> Result<()> {
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let said = process::output(Command::new(program).arg("--").arg(self.path), self.limit)?;
+        ensure!(said.status.success(), "{program} cannot read {}", self.path);
+        let text = String::from_utf8_lossy(&said.stdout);
+        // A name with a backslash or line break makes the line begin with a backslash.
+        let found = text.split_whitespace().next().unwrap_or_default().trim_start_matches('\\');
+        ensure!(
+            found.eq_ignore_ascii_case(wanted),
+            "{} has the {program} {found}, and should have {wanted}",
+            self.path
+        );
+        Ok(())
+    }
+}
+
+impl Content {
+    /// What a guest sees, in bytes.
+    pub fn size_bytes(&self) -> u64 {
+        match self {
+            Content::Image { image, .. } => image.virtual_size_bytes(),
+            Content::Stream { size_bytes, .. } => *size_bytes,
+        }
+    }
+}
+
+fn decompressor(head: &[u8]) -> Option<&'static str> {
+    COMPRESSIONS.iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, program)| *program)
+}
+
+fn head_of(path: &Path) -> Result<Vec<u8>> {
+    let about = fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
+    ensure!(about.is_file(), "{} is not a file", path.display());
+    take_head(&mut File::open(path).with_context(|| format!("cannot read {}", path.display()))?)
+}
+
+fn take_head(from: &mut impl Read) -> Result<Vec<u8>> {
+    let mut head = Vec::new();
+    from.take(HEAD_BYTES as u64).read_to_end(&mut head).context("cannot read the source")?;
+    Ok(head)
+}
+
+fn write_sparse(head: &[u8], from: impl Read, mut file: &File) -> Result<()> {
+    let mut from = head.chain(from);
+    let mut chunk = vec![0; 64 << 10];
+    let mut size = 0;
+    loop {
+        let count = (&mut from).take(chunk.len() as u64).read(&mut chunk)?;
+        let Some(data) = chunk.get(..count).filter(|data| !data.is_empty()) else { break };
+        if data.iter().any(|byte| *byte != 0) {
+            file.write_all(data)?;
+        } else {
+            file.seek(SeekFrom::Current(i64::try_from(count)?))?;
+        }
+        size += count as u64;
+    }
+    Ok(file.set_len(size)?)
+}

@@ -1,0 +1,68 @@
+//! What an empty disk begins with: nothing, swap space, or a file system.
+
+use crate::image::{Format, Image};
+use crate::process;
+use crate::report::{self, Result};
+use anyhow::{Context, ensure};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+use tempfile::TempPath;
+
+/// A disk as a sparse file that is gone when this is dropped.
+pub struct Formatted {
+    pub image: Image,
+    _file: TempPath,
+}
+
+/// FS of a swap disk.
+pub const SWAP: &str = "swap";
+const PAGE_BYTES: u64 = 4096;
+
+/// A disk of this size with what `fs` says in it; none for an empty one. `folder` holds the sparse file.
+pub fn formatted(folder: &Path, size_bytes: u64, fs: &str, limit: Duration) -> Result<Option<Formatted>> {
+    if fs.is_empty() {
+        return Ok(None);
+    }
+    ensure!(fs.chars().all(|c| c.is_ascii_alphanumeric()), "there is no file system {fs:?}");
+    let file = tempfile::Builder::new()
+        .prefix("one-xcp-")
+        .tempfile_in(folder)
+        .with_context(|| format!("cannot make a file in STAGING_DIR {}", folder.display()))?;
+    file.as_file().set_len(size_bytes)?;
+    let path = file.path().to_owned();
+    if fs == SWAP {
+        write_swap_header(file.as_file(), size_bytes)?;
+    } else {
+        make_file_system(&path, fs, limit)?;
+    }
+    Ok(Some(Formatted { image: Image::open_as(&path, Format::Raw)?, _file: file.into_temp_path() }))
+}
+
+/// As mkswap writes it (Linux include/linux/swap.h): version, last page, signature.
+fn write_swap_header(file: &File, size_bytes: u64) -> Result<()> {
+    let last_page = u32::try_from(size_bytes / PAGE_BYTES - 1).context("swap space of more than 16 TB")?;
+    file.write_all_at(&1u32.to_le_bytes(), 1024)?;
+    file.write_all_at(&last_page.to_le_bytes(), 1028)?;
+    file.write_all_at(b"SWAPSPACE2", PAGE_BYTES - 10)?;
+    Ok(())
+}
+
+fn make_file_system(file: &Path, fs: &str, limit: Duration) -> Result<()> {
+    let force: &[&str] = match fs {
+        "ext2" | "ext3" | "ext4" => &["-F", "-q"],
+        "xfs" | "btrfs" => &["-f", "-q"],
+        _ => &[],
+    };
+    // oneadmin's PATH may lack these.
+    let program =
+        ["/sbin", "/usr/sbin", "/bin", "/usr/bin"].map(|dir| Path::new(dir).join(format!("mkfs.{fs}")));
+    let program = program.iter().find(|program| program.is_file());
+    let program = program.with_context(|| format!("there is no mkfs.{fs} on this machine"))?;
+    let said = process::output(Command::new(program).args(force).arg(file), limit)?;
+    let complaint = report::one_line(&String::from_utf8_lossy(&said.stderr));
+    ensure!(said.status.success(), "cannot make a file system: {}: {complaint}", program.display());
+    Ok(())
+}

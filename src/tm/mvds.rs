@@ -1,0 +1,26 @@
+//! `mvds HOST:PATH/disk.N SOURCE VM_ID DS_ID`: a persistent image goes back to its datastore. Its VDI never left it.
+
+use super::place::Place;
+use super::{Call, disk};
+use crate::report::{self, Result};
+use crate::storage::lineage;
+use crate::xe::Uuid;
+use crate::xe::vdi::Vdi;
+use anyhow::ensure;
+
+pub fn run(call: &Call) -> Result<String> {
+    let (place, source): (Place, Uuid) = (call.word(0, "the disk's place")?, call.source(1)?);
+    place.need_disk_id()?;
+    let Some(named) = disk::named(&place)? else {
+        report::info(format!("there is no {place}; the image is VDI {source} all the time"));
+        return Ok(String::new());
+    };
+    if named != source {
+        let xe = call.xe(&place, call.word(3, "the datastore's id")?)?;
+        let vdi = Vdi::find(&xe, &named)?;
+        let is_the_images = vdi.is_some_and(|vdi| lineage::key(&vdi) == source);
+        ensure!(is_the_images, "{place} names VDI {named}, which is not the image {source}");
+    }
+    place.remove()?;
+    Ok(String::new())
+}

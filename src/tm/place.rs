@@ -1,0 +1,188 @@
+//! `HOST:PATH`, as OpenNebula names files on hosts, and what is done there: on this machine, or over ssh as its own
+//! scripts do.
+
+use crate::process;
+use crate::report::{self, Result};
+use crate::ssh;
+use anyhow::{Context, bail, ensure};
+use std::fmt;
+use std::process::{Command, Stdio};
+use std::str::FromStr;
+use std::time::Duration;
+
+/// A file or folder on a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub host: String,
+    /// Absolute, without doubled slashes.
+    pub path: String,
+}
+
+/// For a command that moves next to nothing.
+const LIMIT: Duration = Duration::from_secs(120);
+/// The exit status by which our own command lines say that a file is not there.
+const NOT_THERE: i32 = 44;
+
+impl FromStr for Place {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Place> {
+        let (host, path) = text.split_once(':').with_context(|| format!("{text:?} is not HOST:PATH"))?;
+        ssh::check_host(host)?;
+        ensure!(path.starts_with('/'), "{path:?} is not a full path");
+        let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+        ensure!(parts.len() >= 3 && !parts.contains(&".."), "{path:?} is no path in a datastore");
+        ensure!(!path.contains(char::is_control), "{path:?} holds a control character");
+        Ok(Place { host: host.to_owned(), path: format!("/{}", parts.join("/")) })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.path)
+    }
+}
+
+impl Place {
+    fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
+
+    pub fn folder(&self) -> &str {
+        self.path.rsplit_once('/').map_or("/", |(folder, _)| folder)
+    }
+
+    /// The number of `disk.N`; none for a VM's folder.
+    pub fn disk_id(&self) -> Option<u32> {
+        self.name().strip_prefix("disk.")?.parse().ok()
+    }
+
+    /// As [`Place::disk_id`], for scripts that work on disks only.
+    pub fn need_disk_id(&self) -> Result<u32> {
+        self.disk_id().with_context(|| format!("{self} is not a disk.N"))
+    }
+
+    /// The system datastore's number, from `…/DS_ID/VM_ID/disk.N`.
+    pub fn ds_id(&self) -> Result<u32> {
+        let parts: Vec<&str> = self.path.rsplit('/').collect();
+        let number = if self.disk_id().is_some() { parts.get(2) } else { parts.get(1) };
+        let number = number.and_then(|part| part.parse().ok());
+        number.with_context(|| format!("{self} is not in a system datastore's folder"))
+    }
+
+    /// A shell's command line, ready to run on the host.
+    pub fn command(&self, line: &str) -> Command {
+        if ssh::is_here(&self.host) {
+            let mut command = Command::new("sh");
+            command.args(["-c", line]);
+            return command;
+        }
+        ssh::command(&self.host, line)
+    }
+
+    fn run(&self, line: &str) -> Result<(i32, String)> {
+        let said =
+            process::output(&mut self.command(line), LIMIT).with_context(|| format!("on {}", self.host))?;
+        let code = said.status.code().unwrap_or(-1);
+        if code != 0 && code != NOT_THERE {
+            bail!("on {}: {}", self.host, report::one_line(&String::from_utf8_lossy(&said.stderr)));
+        }
+        Ok((code, String::from_utf8_lossy(&said.stdout).into_owned()))
+    }
+
+    fn quoted(&self) -> String {
+        ssh::quoted(&self.path)
+    }
+
+    /// The file's text; none if it is not there. Only its beginning is read: what names a VDI is short.
+    pub fn read(&self) -> Result<Option<String>> {
+        let line = format!("[ -e {0} ] || exit {NOT_THERE}; head -c 200 {0}", self.quoted());
+        let (code, text) = self.run(&line).with_context(|| format!("cannot read {self}"))?;
+        Ok((code == 0).then_some(text))
+    }
+
+    /// Puts one line into the file, beside it first, so that it is never half there.
+    pub fn write(&self, text: &str) -> Result<()> {
+        let new = ssh::quoted(&format!("{}/.{}.new", self.folder(), self.name()));
+        let line = format!(
+            "mkdir -p {} && printf '%s\\n' {} > {new} && mv -f {new} {}",
+            ssh::quoted(self.folder()),
+            ssh::quoted(text),
+            self.quoted()
+        );
+        self.run(&line).map(drop).with_context(|| format!("cannot write {self}"))
+    }
+
+    /// Removes the file or folder. One that is gone is success.
+    pub fn remove(&self) -> Result<()> {
+        self.run(&format!("rm -rf {}", self.quoted()))
+            .map(drop)
+            .with_context(|| format!("cannot remove {self}"))
+    }
+
+    /// Whether both names lead to the same folder: hosts may share a file system. Told by a file put into one and
+    /// looked for in the other.
+    pub fn is_same_as(&self, other: &Place) -> Result<bool> {
+        if self.host == other.host {
+            return Ok(self.path == other.path);
+        }
+        let probe = format!("{}/.one-xcp-{}", other.folder(), std::process::id());
+        let made = format!("mkdir -p {} && : > {}", ssh::quoted(other.folder()), ssh::quoted(&probe));
+        other.run(&made)?;
+        let seen = self.run(&format!("[ -e {} ] || exit {NOT_THERE}", ssh::quoted(&probe)));
+        other.run(&format!("rm -f {}", ssh::quoted(&probe)))?;
+        Ok(seen?.0 == 0 && self.path == other.path)
+    }
+
+    /// Whether there is such a folder.
+    pub fn is_folder(&self) -> Result<bool> {
+        Ok(self.run(&format!("[ -d {} ] || exit {NOT_THERE}", self.quoted()))?.0 == 0)
+    }
+
+    /// Copies the folder to `to`, which takes the place of what is there only when it is whole. The bytes go
+    /// through this machine: hosts need not know each other.
+    pub fn copy_folder(&self, to: &Place, limit: Duration) -> Result<()> {
+        let new = ssh::quoted(&format!("{}/.{}.new", to.folder(), to.name()));
+        let pack = format!("tar -C {} --sparse -cf - .", self.quoted());
+        let unpack = format!("rm -rf {new} && mkdir -p {new} && tar -C {new} --sparse -xf -");
+        let mut packing = self
+            .command(&pack)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("cannot read {self}"))?;
+        let stdout = packing.stdout.take().context("no pipe to read from")?;
+        let unpacked = process::output_from(&mut to.command(&unpack), stdout.into(), limit);
+        let packed = packing.wait()?;
+        ensure!(packed.success(), "cannot read {self}");
+        let said = unpacked.with_context(|| format!("cannot write {to}"))?;
+        let complaint = report::one_line(&String::from_utf8_lossy(&said.stderr));
+        ensure!(said.status.success(), "cannot write {to}: {complaint}");
+        to.run(&format!("rm -rf {0} && mv {new} {0}", to.quoted()))
+            .map(drop)
+            .with_context(|| format!("cannot write {to}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Place;
+
+    #[test]
+    fn a_place_is_read_as_opennebula_writes_it() {
+        let place: Place = "xcp-a:/var/lib/one//datastores/100/2/disk.5".parse().unwrap();
+        assert_eq!(place.to_string(), "xcp-a:/var/lib/one/datastores/100/2/disk.5");
+        assert_eq!((place.disk_id(), place.ds_id().unwrap()), (Some(5), 100));
+        let folder: Place = "xcp-a:/var/lib/one/datastores/100/2".parse().unwrap();
+        assert_eq!((folder.disk_id(), folder.ds_id().unwrap()), (None, 100));
+    }
+
+    #[test]
+    fn what_could_remove_too_much_is_refused() {
+        for text in
+            ["xcp-a", "xcp-a:", "xcp-a:/", "xcp-a:/var", "-oX:/a/b/c", "h:/a/b/../c", "h:relative/b/c/d"]
+        {
+            assert!(text.parse::<Place>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Images: made, copied, measured, removed.
+
+use crate::common::sparse_file;
+use crate::site::Site;
+use std::fs;
+use std::process::Command;
+
+const MB: u64 = 1 << 20;
+
+#[test]
+fn an_image_has_its_files_bytes_and_its_mark() {
+    let site = Site::new();
+    let source = site.image();
+    let file = fs::read(site.host.path("disk.raw")).unwrap();
+    assert!(site.host.vdi_bytes(&source) == file);
+    assert_eq!(site.tagged("one-image-2"), [source.as_str()]);
+    assert_eq!(site.vdi_param(&source, "tags"), "one-image-2");
+    assert_eq!(site.vdi_param(&source, "name-label"), "one-image-2");
+    assert_eq!(site.cp("disk.raw", 10).ok().split(' ').nth(1), Some("raw"));
+}
+
+#[test]
+fn qcow2_vhd_and_vmdk_become_what_they_hold() {
+    let site = Site::new();
+    site.image();
+    let content = fs::read(site.host.path("disk.raw")).unwrap();
+    for (format, name) in [("qcow2", "disk.qcow2"), ("vpc", "disk.vhd"), ("vmdk", "disk.vmdk")] {
+        let target = site.host.path(name);
+        let made = Command::new("qemu-img")
+            .args(["convert", "-f", "raw", "-O", format])
+            .args([&site.host.path("disk.raw"), &target])
+            .status();
+        let Ok(true) = made.map(|status| status.success()) else { continue };
+        let answer = site.cp(name, 10).ok();
+        let uuid = answer.split(' ').next().unwrap();
+        let bytes = site.host.vdi_bytes(uuid);
+        assert!(bytes[..content.len()] == content[..], "{format}");
+        assert!(bytes[content.len()..].iter().all(|byte| *byte == 0), "{format}");
+        assert!(fs::read_dir(site.host.path("staging")).unwrap().next().is_none(), "{format}");
+    }
+}
+
+#[test]
+fn compressed_files_are_told_by_their_content() {
+    let site = Site::new();
+    site.image();
+    let content = fs::read(site.host.path("disk.raw")).unwrap();
+    for program in ["gzip", "bzip2", "xz"] {
+        let packed =
+            Command::new(program).arg("-kc").arg(site.host.path("disk.raw")).output().unwrap().stdout;
+        fs::write(site.host.path("packed.img"), packed).unwrap();
+        let message = site.cp_message("packed.img", 10);
+        assert_eq!(site.ds("stat", "0", &message).ok(), "10", "{program}");
+        let answer = site.ds("cp", "2", &message).ok();
+        assert!(site.host.vdi_bytes(answer.split(' ').next().unwrap()) == content, "{program}");
+    }
+}
+
+#[test]
+fn a_truncated_or_longer_source_changes_nothing() {
+    let site = Site::new();
+    site.image();
+    let before = site.host.dump();
+    let packed = Command::new("gzip").arg("-kc").arg(site.host.path("disk.raw")).output().unwrap().stdout;
+    fs::write(site.host.path("short.gz"), &packed[..packed.len() - 20]).unwrap();
+    let line = site.cp("short.gz", 10).failure();
+    assert!(line.starts_with("datastore cp: the source ended early: gzip failed"), "{line}");
+    fs::write(site.host.path("whole.gz"), &packed).unwrap();
+    let line = site.cp("whole.gz", 8).failure();
+    assert!(line.contains("longer than the 8388608 bytes"), "{line}");
+    let line = site.cp("whole.gz", 12).failure();
+    assert!(line.contains("has 10485760 bytes, and was announced with 12582912"), "{line}");
+    fs::write(site.host.path("broken.qcow2"), b"QFI\xfb\0\0\0\x03short").unwrap();
+    site.cp("broken.qcow2", 10).failure();
+    assert_eq!(site.host.dump(), before);
+}
+
+#[test]
+fn a_url_goes_through_opennebulas_downloader() {
+    let site = Site::new();
+    site.image();
+    let content = fs::read(site.host.path("disk.raw")).unwrap();
+    let from = site.host.path("disk.raw").display().to_string();
+    site.program(
+        "remotes/datastore/downloader.sh",
+        &format!("#!/bin/sh\necho \"$*\" >\"$TMPDIR/asked\"\n[ \"$DRV_ACTION\" ] && exec cat '{from}'\n"),
+    );
+    let answer = site.cp("http://example.org/disk.raw", 10).ok();
+    assert!(site.host.vdi_bytes(answer.split(' ').next().unwrap()) == content);
+    assert_eq!(fs::read_to_string(site.host.path("asked")).unwrap(), "http://example.org/disk.raw -\n");
+
+    let before = site.host.dump();
+    site.program(
+        "remotes/datastore/downloader.sh",
+        "#!/bin/sh\nhead -c 3000000 /dev/zero; echo 404 >&2; exit 1\n",
+    );
+    let line = site.cp("http://example.org/disk.raw", 10).failure();
+    assert!(line.contains("the source ended early") && line.contains("404"), "{line}");
+    assert_eq!(site.host.dump(), before);
+}
+
+#[test]
+fn a_wrong_checksum_is_refused_before_anything_is_made() {
+    let site = Site::new();
+    site.image();
+    let before = site.host.dump();
+    let path = site.host.path("disk.raw").display().to_string();
+    let with_md5 = |md5: &str| {
+        let attribute = format!("<TEMPLATE><MD5>{md5}</MD5><DEV_PREFIX>");
+        site.message("cp", &[("/var/tmp/disk.raw", &path), ("<TEMPLATE><DEV_PREFIX>", &attribute)])
+    };
+    let line = site.ds("cp", "2", &with_md5("00000000000000000000000000000000")).failure();
+    assert!(line.contains("and should have 0000"), "{line}");
+    assert_eq!(site.host.dump(), before);
+    let sum = Command::new("md5sum").arg(&path).output().unwrap().stdout;
+    site.ds("cp", "2", &with_md5(&String::from_utf8(sum).unwrap()[..32])).ok();
+}
+
+#[test]
+fn files_of_restricted_folders_are_refused() {
+    let site = Site::new();
+    site.image();
+    let path = site.host.path("disk.raw").display().to_string();
+    let safe = format!("<SAFE_DIRS><![CDATA[{}]]></SAFE_DIRS>", site.host.path("").display());
+    let message = site.message("cp", &[("/var/tmp/disk.raw", &path), (&safe, "")]);
+    let line = site.ds("cp", "2", &message).failure();
+    assert!(line.contains("not allowed to copy"), "{line}");
+}
+
+#[test]
+fn a_full_sr_says_so_and_keeps_nothing() {
+    let site = Site::new();
+    let small =
+        site.host.xe(&["sr-create", "name-label=Small", "type=nfs", "shared=true", "physical-size=8MiB"]);
+    for pbd in site.host.xe(&["pbd-list", &format!("sr-uuid={small}"), "params=uuid", "--minimal"]).split(',')
+    {
+        site.host.xe(&["pbd-plug", &format!("uuid={pbd}")]);
+    }
+    sparse_file(&site.host.path("disk.raw"), 10 * MB, &[(0, b"boot")]);
+    let path = site.host.path("disk.raw").display().to_string();
+    let before = site.host.dump();
+    let message = site.message("cp", &[("/var/tmp/disk.raw", &path), ("Shared NFS", "Small")]);
+    let line = site.ds("cp", "2", &message).failure();
+    assert!(line.contains("There is insufficient space") && line.contains("SR_BACKEND_FAILURE_44"), "{line}");
+    assert_eq!(site.host.dump(), before);
+}
+
+#[test]
+fn empty_images_swap_and_file_systems_are_made() {
+    let site = Site::new();
+    let uuid = site.ds("mkfs", "3", &site.message("mkfs", &[])).ok();
+    assert_eq!(uuid.len(), 36, "the whole answer becomes the source");
+    assert_eq!(site.vdi_param(&uuid, "tags"), "one-image-3");
+    let swap = site.message("mkfs", &[("<FS><![CDATA[]]></FS>", "<FS>swap</FS>")]);
+    let swap = site.ds("mkfs", "3", &swap).ok();
+    assert_eq!(&site.host.vdi_bytes(&swap)[4086..4096], b"SWAPSPACE2");
+    if std::path::Path::new("/sbin/mkfs.ext4").exists() {
+        let ext4 = site.message("mkfs", &[("<FS><![CDATA[]]></FS>", "<FS>ext4</FS>")]);
+        let ext4 = site.ds("mkfs", "3", &ext4).ok();
+        assert_eq!(site.host.vdi_bytes(&ext4)[1024 + 56..1024 + 58], [0x53, 0xef]);
+    }
+}
+
+#[test]
+fn a_clone_is_an_image_of_its_own_also_on_another_sr() {
+    let site = Site::new();
+    let source = site.image();
+    let clone = site.ds("clone", "5", &site.message("clone", &[("vdi-uuid-17434", &source)])).ok();
+    let (uuid, format) = clone.split_once(' ').unwrap();
+    assert_eq!(format, "raw");
+    assert!(site.host.vdi_bytes(uuid) == site.host.vdi_bytes(&source));
+    site.host.write_vdi(uuid, 0, b"new");
+    assert_eq!(&site.host.vdi_bytes(&source)[..4], b"boot");
+
+    let local = site.host.xe(&["sr-list", "name-label=Local storage", "params=uuid", "--minimal"]);
+    let local = local.split(',').next().unwrap();
+    let elsewhere = site.message("clone", &[("vdi-uuid-17434", &source), ("Shared NFS", local)]);
+    let copy = site.ds("clone", "6", &elsewhere).ok();
+    let copy = copy.split(' ').next().unwrap();
+    assert_eq!(site.vdi_param(copy, "sr-uuid"), local);
+    assert_eq!(site.vdi_param(copy, "tags"), "one-image-6");
+    assert!(site.host.vdi_bytes(copy) == site.host.vdi_bytes(&source));
+}
+
+#[test]
+fn an_image_is_removed_with_its_snapshots_and_twice_is_no_error() {
+    let site = Site::new();
+    let before = site.host.dump();
+    let source = site.image();
+    site.tm_recorded("ln", &source).ok();
+    let disk = site.recorded("ln", &source)[1].clone();
+    for id in ["0", "1"] {
+        site.tm("snap_create", &[&disk, id, "2", "101"]).ok();
+    }
+    let rm = site.message("rm", &[("vdi-uuid-11316", &source)]);
+    site.ds("rm", "5", &rm).ok();
+    site.host.is_as(&before);
+    site.ds("rm", "5", &rm).ok();
+}
+
+#[test]
+fn an_image_in_a_vm_is_not_removed() {
+    let site = Site::new();
+    let source = site.image();
+    let vm = site.host.deploy().ok();
+    let vm = format!("vm-uuid={vm}");
+    site.host.xe(&["vbd-create", &vm, &format!("vdi-uuid={source}"), "device=7"]);
+    let line = site.ds("rm", "5", &site.message("rm", &[("vdi-uuid-11316", &source)])).failure();
+    assert!(line.contains("is in 1 VM(s)"), "{line}");
+}
+
+#[test]
+fn the_room_is_that_of_the_sr() {
+    let site = Site::new();
+    let said = site.ds("monitor", "101", &site.message("monitor", &[])).ok();
+    let names: Vec<&str> = said.lines().map(|line| line.split('=').next().unwrap()).collect();
+    assert_eq!(names, ["USED_MB", "TOTAL_MB", "FREE_MB"]);
+    let number =
+        |index: usize| said.lines().nth(index).unwrap().split('=').nth(1).unwrap().parse::<u64>().unwrap();
+    assert_eq!(number(0) + number(2), number(1));
+    let line = site.ds("monitor", "101", &site.message("monitor", &[("Shared NFS", "none")])).failure();
+    assert!(line.contains("no SR with the name-label \"none\""), "{line}");
+}
+
+#[test]
+fn sizes_are_told_in_mb_rounded_up() {
+    let site = Site::new();
+    sparse_file(&site.host.path("odd.raw"), 3 * MB + 1, &[]);
+    assert_eq!(site.ds("stat", "0", &site.cp_message_of("stat", "odd.raw")).ok(), "4");
+    site.program("remotes/datastore/common/stat", "#!/bin/sh\nread -r line; [ \"$line\" ] && echo 77\n");
+    assert_eq!(site.ds("stat", "0", &site.cp_message_of("stat", "http://example.org/x")).ok(), "77");
+}
+
+#[test]
+fn snapshots_of_an_image_are_reverted_flattened_and_deleted() {
+    let site = Site::new();
+    let source = site.image();
+    site.tm_recorded("ln", &source).ok();
+    let disk = site.recorded("ln", &source)[1].clone();
+    site.tm("snap_create", &[&disk, "0", "2", "101"]).ok();
+    site.host.write_vdi(&source, 0, b"later");
+    let on = |script: &str, id: &str| {
+        let target = format!("<TARGET_SNAPSHOT>{id}<");
+        let source = format!("<SOURCE><![CDATA[{source}]]></SOURCE>");
+        let changes =
+            [("<TARGET_SNAPSHOT>-1<", target.as_str()), ("<SOURCE><![CDATA[]]></SOURCE>", source.as_str())];
+        site.ds(script, "2", &site.message("clone", &changes))
+    };
+    on("snap_revert", "0").ok();
+    assert!(!site.is_there(&source), "the VDI of before is gone");
+    let now = site.tagged(&format!("one-source-{source}"));
+    assert_eq!(&site.host.vdi_bytes(&now[0])[..5], b"boot\0");
+    assert_eq!(site.vdi_param(&now[0], "name-label"), "one-image-2");
+
+    // OpenNebula goes on calling it by the first uuid.
+    site.tm_recorded("clone", &source).ok();
+    site.host.write_vdi(&now[0], 0, b"third");
+    on("snap_flatten", "0").ok();
+    let flat = site.tagged(&format!("one-source-{source}"));
+    assert_eq!((flat.len(), &site.host.vdi_bytes(&flat[0])[..5]), (1, &b"boot\0"[..]));
+    assert!(site.tagged(&format!("one-snapshots-of-{source}")).is_empty());
+    on("snap_flatten", "0").ok();
+    on("snap_delete", "0").ok();
+}
+
+#[test]
+fn an_image_for_a_marketplace_is_put_into_a_file() {
+    let site = Site::new();
+    let source = site.image();
+    let message = site.message("rm", &[("vdi-uuid-11316", &source)]);
+    let said = site.ds("export", "5", &message).ok();
+    assert!(said.starts_with("<IMPORT_INFO><IMPORT_SOURCE><![CDATA["), "{said}");
+    let file = site.host.path("staging/one-image-5-export.qcow2");
+    assert!(said.contains(&file.display().to_string()) && fs::read(file).unwrap().starts_with(b"QFI"));
+}
+
+#[test]
+fn over_a_bridge_the_bytes_go_through_ssh() {
+    let site = Site::new();
+    let bridge = "<TEMPLATE><BRIDGE_LIST>xcp-a xcp-b</BRIDGE_LIST><ALLOW_ORPHANS>";
+    sparse_file(&site.host.path("disk.raw"), 10 * MB, &[(0, b"boot")]);
+    let path = site.host.path("disk.raw").display().to_string();
+    let message = site.message("cp", &[("/var/tmp/disk.raw", &path), ("<TEMPLATE><ALLOW_ORPHANS>", bridge)]);
+    let answer = site.ds("cp", "2", &message).ok();
+    assert_eq!(&site.host.vdi_bytes(answer.split(' ').next().unwrap())[..4], b"boot");
+    let log = fs::read_to_string(site.host.path("ssh.log")).unwrap();
+    assert!(log.lines().all(|line| line.starts_with("xcp-a ")), "{log}");
+    assert!(log.contains("cat | LC_ALL=C 'xe' 'vdi-import'"), "{log}");
+}

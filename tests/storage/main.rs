@@ -1,0 +1,10 @@
+//! The scripts of `datastore/xcp` and `tm/xcp` through their links, with the arguments and messages that a real
+//! oned gave; afterwards the pool is asked.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod datastore;
+mod faults;
+mod site;
+mod tm;
