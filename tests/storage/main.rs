@@ -4,7 +4,9 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod cost;
 mod datastore;
 mod faults;
+mod life;
 mod site;
 mod tm;

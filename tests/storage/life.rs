@@ -1,0 +1,133 @@
+//! A VM's whole life on disks of an SR: which VDI it runs on, and what is left after it.
+
+use crate::common::{Recorded, Said};
+use crate::site::Site;
+
+const DISK_0: &str =
+    "<TARGET><![CDATA[xvda]]></TARGET><TM_MAD><![CDATA[ssh]]></TM_MAD><TYPE><![CDATA[FILE]]></TYPE>";
+const IN_XCP: &str =
+    "<TARGET><![CDATA[xvda]]></TARGET><TM_MAD><![CDATA[xcp]]></TM_MAD><TYPE><![CDATA[BLOCK]]></TYPE>";
+const POWEROFF: &str = "shutdown";
+const TERMINATE: &str = "shutdown.3";
+
+struct Life {
+    site: Site,
+    source: String,
+    /// The pool with the image and without the VM.
+    before: String,
+}
+
+impl Life {
+    /// An image, and VM 1's disk 0 brought from it by `script`.
+    fn begin(script: &str) -> Life {
+        let site = Site::new();
+        let source = site.image();
+        site.has("onevm.1", "<VM><TEMPLATE><DISK><DISK_ID>0</DISK_ID></DISK></TEMPLATE></VM>");
+        let before = site.host.dump();
+        let life = Life { site, source, before };
+        std::fs::remove_file(life.site.host.vm_folder(0, 1).join("disk.0")).unwrap();
+        let source = format!("frontend:{}", life.source);
+        life.site.tm(script, &[&source, &life.place("/disk.0"), "1", "101"]).ok();
+        life
+    }
+
+    fn place(&self, below: &str) -> String {
+        format!("xcp-a:{}{below}", self.site.host.vm_folder(0, 1).display())
+    }
+
+    fn disk(&self) -> String {
+        let file = self.site.host.vm_folder(0, 1).join("disk.0");
+        std::fs::read_to_string(file).unwrap().trim().to_owned()
+    }
+
+    fn deploy(&self) -> String {
+        let deploy = Recorded::load("deploy").with(DISK_0, IN_XCP);
+        self.site.host.deploy_document("xcp-a", &deploy.stdin).ok()
+    }
+
+    fn shutdown(&self, recorded: &str, uuid: &str) -> Said {
+        let message = Recorded::load(recorded).with(DISK_0, IN_XCP);
+        self.site.host.run("shutdown", &[uuid, "xcp-a", "1", "xcp-a"], &message.stdin)
+    }
+
+    /// What OpenNebula calls for a VM that is gone: its disks, then its folder.
+    fn delete(&self) {
+        self.site.tm("delete", &[&self.place("/disk.0"), "1", "101"]).ok();
+        self.site.tm("delete", &[&self.place(""), "1", "0"]).ok();
+    }
+}
+
+#[test]
+fn a_clone_keeps_its_data_over_a_power_off_and_goes_with_the_vm() {
+    let life = Life::begin("clone");
+    let vm = life.deploy();
+    assert_eq!(life.site.host.vdi_in(&vm, "0"), life.disk());
+    life.site.host.write_vdi(&life.disk(), 0, b"guest");
+    life.shutdown(POWEROFF, &vm).ok();
+    assert!(life.site.is_there(&life.disk()));
+    let vm = life.deploy();
+    assert_eq!(&life.site.host.vdi_bytes(&life.site.host.vdi_in(&vm, "0"))[..5], b"guest");
+    assert_eq!(&life.site.host.vdi_bytes(&life.source)[..5], b"boot\0");
+    life.shutdown(TERMINATE, &vm).ok();
+    life.delete();
+    life.site.host.is_as(&life.before);
+}
+
+#[test]
+fn a_persistent_image_has_the_guests_writes_at_the_end() {
+    let life = Life::begin("ln");
+    let vm = life.deploy();
+    assert_eq!(life.site.host.vdi_in(&vm, "0"), life.source);
+    life.site.host.write_vdi(&life.source, 0, b"guest");
+    life.shutdown(TERMINATE, &vm).ok();
+    life.site.tm("mvds", &[&life.place("/disk.0"), &life.source, "1", "101"]).ok();
+    life.site.tm("delete", &[&life.place(""), "1", "0"]).ok();
+    assert_eq!(&life.site.host.vdi_bytes(&life.source)[..5], b"guest");
+    assert_eq!(life.site.tagged("one-image-2"), [life.source.as_str()]);
+    assert!(life.site.host.xe(&["vbd-list", &format!("vdi-uuid={}", life.source), "--minimal"]).is_empty());
+}
+
+#[test]
+fn a_vm_that_is_terminated_while_suspended_or_off_leaves_nothing() {
+    for state in ["suspend", "shutdown"] {
+        let life = Life::begin("clone");
+        let vm = life.deploy();
+        life.site.host.xe(&[&format!("vm-{state}"), &format!("uuid={vm}")]);
+        life.delete();
+        life.site.host.is_as(&life.before);
+        assert!(!life.site.host.vm_folder(0, 1).exists(), "{state}");
+    }
+}
+
+#[test]
+fn a_running_vm_is_not_deleted() {
+    let life = Life::begin("clone");
+    let vm = life.deploy();
+    let line = life.site.tm("delete", &[&life.place(""), "1", "0"]).failure();
+    assert!(line.contains("is running: it is not removed"), "{line}");
+    assert_eq!(life.site.host.vm_param(&vm, "power-state"), "running");
+    assert!(life.site.host.vm_folder(0, 1).exists());
+}
+
+#[test]
+fn a_snapshot_is_taken_live_and_gone_back_to_when_the_vm_is_off() {
+    let life = Life::begin("clone");
+    let vm = life.deploy();
+    let place = life.place("/disk.0");
+    life.site.tm("snap_create_live", &[&place, "0", "1", "101"]).ok();
+    life.site.host.write_vdi(&life.disk(), 0, b"guest");
+    let before = life.site.host.dump();
+    life.site.tm("snap_revert", &[&place, "0", "1", "101"]).failure();
+    life.site.host.is_as(&before);
+    // It is for the VM's driver to resize a disk in use.
+    life.site.tm("resize", &[&place, "64", "1", "101"]).ok();
+    life.site.host.is_as(&before);
+    life.shutdown(POWEROFF, &vm).ok();
+    life.site.tm("snap_revert", &[&place, "0", "1", "101"]).ok();
+    let vm = life.deploy();
+    let vdi = life.site.host.vdi_in(&vm, "0");
+    assert_eq!((vdi.as_str(), &life.site.host.vdi_bytes(&vdi)[..5]), (life.disk().as_str(), &b"boot\0"[..]));
+    life.shutdown(TERMINATE, &vm).ok();
+    life.delete();
+    life.site.host.is_as(&life.before);
+}
