@@ -434,6 +434,20 @@ VM_MAD = [
 TEXT
 }
 
+# What datastores on an SR need besides.
+storage_conf() {
+    cat <<TEXT
+TM_MAD_CONF = [
+    NAME = "xcp", LN_TARGET = "NONE", CLONE_TARGET = "SELF", SHARED = "YES", DS_MIGRATE = "NO",
+    ALLOW_ORPHANS = "YES", DRIVER = "raw", DISK_TYPE = "BLOCK"
+]
+
+DS_MAD_CONF = [
+    NAME = "xcp", REQUIRED_ATTRS = "", PERSISTENT_ONLY = "NO"
+]
+TEXT
+}
+
 im_mad() {
     cat <<TEXT
 IM_MAD = [
@@ -484,6 +498,42 @@ with_block() {
         END { if (inside) exit 3; put() }'
 }
 
+# with_lists add|remove: standard input with xcp in the lists of TM_MAD and DATASTORE_MAD, or without.
+with_lists() {
+    awk -v how="$1" '
+        function edit(line, option,    list) {
+            if (!match(line, "[ \t\"]" option " +[A-Za-z0-9_,-]+")) return line
+            list = substr(line, RSTART, RLENGTH)
+            if (how == "remove") sub(/,xcp$/, "", list)
+            else if (list !~ /[ ,]xcp(,|$)/) list = list ",xcp"
+            return substr(line, 1, RSTART - 1) list substr(line, RSTART + RLENGTH)
+        }
+        /^[ \t]*(TM_MAD|DATASTORE_MAD)[ \t]*=[ \t]*\[/ { inside = 1 }
+        inside && !/^[ \t]*#/ && /ARGUMENTS[ \t]*=/ { $0 = edit(edit($0, "-d"), "-s") }
+        inside && /\]/ { inside = 0 }
+        { print }'
+}
+
+# with_live_snapshots add|remove: the same for LIVE_DISK_SNAPSHOTS of vmm_execrc.
+with_live_snapshots() {
+    if [ "$1" = add ]; then
+        sed '/^LIVE_DISK_SNAPSHOTS="/{/[" ]xcp-xcp[" ]/!s/"[ \t]*$/ xcp-xcp"/;}'
+    else
+        sed '/^LIVE_DISK_SNAPSHOTS="/s/ xcp-xcp"/"/'
+    fi
+}
+
+edited_live_snapshots() { with_live_snapshots "$2" <"$1"; }
+
+# live_snapshots add|remove: OpenNebula asks for disk snapshots of a running VM only where this names the drivers.
+live_snapshots() {
+    execrc=$etc/vmm_exec/vmm_execrc
+    [ -f "$execrc" ] || return 0
+    edited_live_snapshots "$execrc" "$1" | cmp -s - "$execrc" && return
+    will "$1 xcp-xcp in LIVE_DISK_SNAPSHOTS of $execrc" || return 0
+    replace "$execrc" edited_live_snapshots "$execrc" "$1"
+}
+
 # replace CONF COMMAND…: what the command prints becomes the file, at once, with owner and mode as they were.
 replace() {
     conf=$1
@@ -495,7 +545,10 @@ replace() {
     half_written=
 }
 
-new_conf() { with_block "$entry" <"$1"; }
+# Only oned.conf has lists: the other file stays as it is.
+new_conf() {
+    if [ "$entry" ]; then with_block "$entry" <"$1" | with_lists add; else with_block '' <"$1" | with_lists remove; fi
+}
 
 has_block() { grep -qxF -e "$begin_mark" -- "$1"; }
 
@@ -533,7 +586,7 @@ take_block() {
     will "remove the part of one-xcp from $conf" || return 0
     backup=$conf.one-xcp-backup
     # Through awk both, as the original may have had no line end at its end.
-    if [ -f "$backup" ] && [ "$(with_block '' <"$backup" | sha256sum)" = "$(new_conf "$conf" | sha256sum)" ]; then
+    if [ -f "$backup" ] && [ "$(new_conf "$backup" | sha256sum)" = "$(new_conf "$conf" | sha256sum)" ]; then
         replace "$conf" cat -- "$backup"
         try "remove $backup" rm -f -- "$backup"
     else
@@ -647,6 +700,7 @@ if [ "$action" = uninstall ]; then
     if [ "$configure" ]; then
         remove_entry oned.conf
         remove_entry monitord.conf
+        live_snapshots remove
     elif [ -r "$etc/oned.conf" ] && has_block "$etc/oned.conf"; then
         note "$etc/oned.conf still names the driver: install.sh --uninstall --configure removes it there"
     fi
@@ -656,13 +710,18 @@ fi
 [ -z "$sunstone" ] || find_fireedge
 install_all
 if [ "$configure" ]; then
-    add_entry oned.conf VM_MAD "$(vm_mad)"
+    add_entry oned.conf VM_MAD "$(vm_mad && echo && storage_conf)"
     add_entry monitord.conf IM_MAD "$(im_mad)"
+    live_snapshots add
     [ -z "$sunstone" ] || install_sunstone
     note "Restart OpenNebula, then: onehost create NAME -i xcp -v xcp"
 else
     note "" "Add to $etc/oned.conf (or run install.sh --configure):" ""
     vm_mad
+    note ""
+    storage_conf
+    note "" "For datastores on an SR also add xcp to the lists in ARGUMENTS of TM_MAD (-d) and DATASTORE_MAD (-d, -s)" \
+        "in $etc/oned.conf, and xcp-xcp to LIVE_DISK_SNAPSHOTS in $etc/vmm_exec/vmm_execrc."
     note "" "Add to $etc/monitord.conf:" ""
     im_mad
     note "" "Then restart OpenNebula, and: onehost create NAME -i xcp -v xcp"

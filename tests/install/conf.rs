@@ -20,7 +20,8 @@ fn both_entries_are_added_once_with_the_same_name_and_the_originals_kept() {
             let conf = site.read(file);
             let (_, ours) = conf.split_once("# >>> one-xcp").unwrap();
             assert_eq!(ours.matches(mad).count(), 1, "{conf}");
-            assert_eq!(conf.matches("\"xcp\"").count(), 1, "{conf}");
+            let entries = if mad.starts_with("VM") { 3 } else { 1 };
+            assert_eq!(conf.matches("\"xcp\"").count(), entries, "{conf}");
             assert_eq!(conf.matches("\"XCP\"").count(), 1, "{conf}");
             assert!(ours.contains(program), "{conf}");
         }
@@ -159,4 +160,33 @@ fn uninstalling_without_configure_leaves_the_entries_and_says_so() {
     let said = site.run(&["--uninstall"]).done();
     assert!(said.contains("still names the driver: install.sh --uninstall --configure"), "{said}");
     assert_eq!(site.read("etc/oned.conf"), before);
+}
+
+#[test]
+fn datastores_on_an_sr_get_their_place_in_the_lists_and_leave_it_again() {
+    const LISTS: &str = "TM_MAD = [\n    EXECUTABLE = \"one_tm\",\n    ARGUMENTS = \"-t 15 -d dummy,fs_lvm,ssh\"\n]\n\n\
+        DATASTORE_MAD = [ EXECUTABLE = \"one_datastore\", ARGUMENTS = \"-t 15 -d dummy,fs -s shared,ssh\" ]\n\
+        HM_MAD = [ ARGUMENTS = \"-d none\" ]\n";
+    const RC: &str = "A=\"x\"\nLIVE_DISK_SNAPSHOTS=\"kvm-qcow2 kvm-ssh\"\n";
+    let site = Site::new();
+    let original = site.read("etc/oned.conf") + LISTS;
+    site.write("etc/oned.conf", &original);
+    fs::create_dir(site.etc().join("vmm_exec")).unwrap();
+    site.write("etc/vmm_exec/vmm_execrc", RC);
+    for _ in 0..2 {
+        site.run(&["--configure"]).done();
+        let conf = site.read("etc/oned.conf");
+        for line in
+            ["-t 15 -d dummy,fs_lvm,ssh,xcp\"", "-t 15 -d dummy,fs,xcp -s shared,ssh,xcp\"", "-d none\""]
+        {
+            assert!(conf.contains(line), "{line} is not in {conf}");
+        }
+        assert!(conf.contains("TM_MAD_CONF = [") && conf.contains("DS_MAD_CONF = ["), "{conf}");
+        let rc = site.read("etc/vmm_exec/vmm_execrc");
+        assert_eq!(rc, RC.replace("kvm-ssh\"", "kvm-ssh xcp-xcp\""));
+    }
+    site.run(&["--uninstall", "--configure"]).done();
+    assert_eq!(site.read("etc/oned.conf"), original);
+    assert_eq!(site.read("etc/vmm_exec/vmm_execrc"), RC);
+    assert!(!site.etc().join("oned.conf.one-xcp-backup").exists());
 }
