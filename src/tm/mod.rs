@@ -12,6 +12,7 @@ mod migration;
 mod mkimage;
 mod mkswap;
 mod monitor;
+mod moved;
 mod mv;
 mod mvds;
 mod place;

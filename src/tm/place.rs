@@ -52,6 +52,11 @@ impl Place {
         self.path.rsplit_once('/').map_or("/", |(folder, _)| folder)
     }
 
+    /// A file in this folder.
+    pub fn below(&self, name: &str) -> Place {
+        Place { host: self.host.clone(), path: format!("{}/{name}", self.path) }
+    }
+
     /// The number of `disk.N`; none for a VM's folder.
     pub fn disk_id(&self) -> Option<u32> {
         self.name().strip_prefix("disk.")?.parse().ok()

@@ -51,6 +51,7 @@ impl Xe {
             retry: self.retry,
             stop: self.stop.clone(),
             shared: None,
+            bridge: None,
         }
     }
 

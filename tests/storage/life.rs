@@ -131,3 +131,28 @@ fn a_snapshot_is_taken_live_and_gone_back_to_when_the_vm_is_off() {
     life.delete();
     life.site.host.is_as(&life.before);
 }
+
+#[test]
+fn a_disk_that_moved_to_another_sr_is_still_the_vms_and_the_images() {
+    let life = Life::begin("ln");
+    let vm = life.deploy();
+    let hosts =
+        life.site.host.xe(&["pbd-list", "sr-name-label=Local storage", "params=sr-uuid", "--minimal"]);
+    let host = life.site.host.host_of(&vm);
+    let local = hosts.split(',').find(|sr| {
+        let filters = [format!("sr-uuid={sr}"), format!("host-name-label={host}")];
+        !life.site.host.xe(&["pbd-list", &filters[0], &filters[1], "--minimal"]).is_empty()
+    });
+    let (vdi, sr) = (format!("uuid={}", life.source), format!("sr-uuid={}", local.unwrap()));
+    let moved = life.site.host.xe(&["vdi-pool-migrate", &vdi, &sr]);
+    assert!(!life.site.is_there(&life.source));
+    let folder = life.site.host.vm_folder(0, 1).display().to_string();
+    // As tm/ssh/postmigrate tells it, whose system datastore it is.
+    life.site.tm("postmigrate", &["xcp-b", "xcp-a", &folder, "1", "0", "ssh"]).ok();
+    assert_eq!(life.disk(), moved);
+    life.shutdown(POWEROFF, &vm).ok();
+    assert_eq!(life.site.host.vdi_in(&life.deploy(), "0"), moved);
+    life.site.tm("mvds", &[&life.place("/disk.0"), &life.source, "1", "101"]).ok();
+    life.site.tm("ln", &[&format!("fe:{}", life.source), &life.place("/disk.0"), "1", "101"]).ok();
+    assert_eq!(life.disk(), moved);
+}

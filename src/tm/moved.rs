@@ -1,0 +1,37 @@
+//! Disks that a live migration has moved to another SR: they are other VDIs now.
+
+use super::Call;
+use super::place::Place;
+use crate::report::{self, Result};
+use crate::translate::mark;
+use crate::xe::vbd::Vbd;
+use crate::xe::vdi::{self, Vdi};
+use crate::xe::{Uuid, Xe, vm};
+
+/// Lets `disk.N` in `folder` name the VDI that the VM has there now, where the one of before is gone. The new one
+/// gets the old one's uuid as a tag: OpenNebula, and the disk's snapshots, go on calling it so.
+pub fn follow(call: &Call, folder: &Place, vm_id: u32, ds_id: u32) -> Result<()> {
+    let xe = call.xe(folder, ds_id)?;
+    let marked = vm::Vm::with_other_config(&xe, mark::VM_ID, &vm_id.to_string())?;
+    for vm in marked.iter().filter(|vm| mark::is_original(vm)) {
+        for vbd in Vbd::of_vm(&xe, &vm.uuid)?.iter().filter(|vbd| !mark::goes_with_vm(vbd)) {
+            let (Some(disk_id), Some(now)) = (mark::disk_id(vbd), &vbd.vdi_uuid) else { continue };
+            follow_disk(&xe, &folder.below(&format!("disk.{disk_id}")), now)?;
+        }
+    }
+    Ok(())
+}
+
+fn follow_disk(xe: &Xe, file: &Place, now: &Uuid) -> Result<()> {
+    let Some(before) = file.read()?.and_then(|text| text.trim().parse::<Uuid>().ok()) else { return Ok(()) };
+    if before == *now || Vdi::find(xe, &before)?.is_some() {
+        return Ok(());
+    }
+    let knows = Vdi::find(xe, now)?.is_some_and(|vdi| mark::source_of_vdi(&vdi.tags).is_some());
+    if !knows {
+        xe.run(&vdi::add_tag(now, &mark::source(&before)))?;
+    }
+    file.write(&now.to_string())?;
+    report::info(format!("{file} was VDI {before}, and is {now} since the migration"));
+    Ok(())
+}
