@@ -44,7 +44,8 @@ fn both_entries_have_the_name_and_the_sunstone_name_that_the_host_dialog_goes_by
         let names = |file: &str| -> Vec<String> {
             let conf = site.read(file);
             let (_, ours) = conf.split_once("# >>> one-xcp").unwrap();
-            let values = ours.lines().filter_map(|line| line.split_once('='));
+            let (driver, _) = ours.split_once("\n]").unwrap();
+            let values = driver.lines().filter_map(|line| line.split_once('='));
             let named = values.filter(|(key, _)| ["NAME", "SUNSTONE_NAME"].contains(&key.trim()));
             named.map(|(key, value)| format!("{}={}", key.trim(), value.trim())).collect()
         };
