@@ -40,6 +40,18 @@ fn a_vm_lives_through_the_copied_scripts() {
     let probe = "im/xcp-probes.d/vm/status/xcp-status";
     let line = run(&host, &copy, probe, &["xcp", "0", "xcp-b"], &stdin("run_monitord_client")).ok();
     assert!(line.contains(&uuid), "{line}");
+    for (probe, says) in [
+        ("host/beacon/xcp-beacon", "BEACON="),
+        ("host/system/xcp-system", "VM_NAME=\"Mail server\""),
+        ("host/monitor/xcp-monitor", "USEDMEMORY="),
+        ("vm/monitor/xcp-monitor", uuid.as_str()),
+        ("vm/snapshot/xcp-snapshot", "VM_NAME=\"Mail server\""),
+        ("vm/execution/xcp-execution", ""),
+    ] {
+        let probe = format!("im/xcp-probes.d/{probe}");
+        let text = run(&host, &copy, &probe, &["xcp", "0", "xcp-b"], &stdin("run_monitord_client")).ok();
+        assert!(text.contains(says) && text.is_empty() == says.is_empty(), "{probe}: {text}");
+    }
     run(&host, &copy, "vmm/xcp/shutdown", &[&uuid, "xcp-b", "1", "xcp-b"], &stdin("shutdown.3")).ok();
     assert_eq!(host.xe(&["vm-list", "name-label=one-1", "--minimal"]), "");
 }
