@@ -227,6 +227,13 @@ fn terminated_the_vm_takes_the_attached_disk_with_it() {
     let terminate = with_disk_3("shutdown.3").with(persistent, not);
     host.run("shutdown", &[&uuid, "xcp-a", "1", "xcp-a"], &terminate.stdin).ok();
     host.is_as(&empty);
+    // A persistent image's data outlives the VM.
+    let uuid = host.deploy().ok();
+    attach().run(&host, &uuid).ok();
+    host.write_vdi(&host.vdi_in(&uuid, "2"), 2 * MIB, b"written by the guest");
+    host.run("shutdown", &[&uuid, "xcp-a", "1", "xcp-a"], &with_disk_3("shutdown.3").stdin).ok();
+    is_written_back(&host);
+    host.is_as(&empty);
 }
 
 #[test]
