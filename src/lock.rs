@@ -24,6 +24,8 @@ pub struct VmLock {
     path: PathBuf,
     /// The file was there and nobody held it: the action before was killed, as it removes the file at its end.
     follows_killed: bool,
+    /// The file is not removed.
+    stays: bool,
 }
 
 impl VmLock {
@@ -38,14 +40,14 @@ impl VmLock {
             stop.check()?;
             let follows_killed = !waits && path.exists();
             match try_lock(&path) {
-                Ok(Some(file)) => return Ok(VmLock { file: Some(file), path, follows_killed }),
+                Ok(Some(file)) => return Ok(VmLock { file: Some(file), path, follows_killed, stays: false }),
                 Ok(None) if Instant::now() >= end => {
                     bail!("another action on VM {vm_id} has not ended within {} s", limit.as_secs())
                 }
                 Ok(None) => {}
                 Err(why) => {
                     report::warn(format!("cannot lock VM {vm_id} with {}: {why}", path.display()));
-                    return Ok(VmLock { file: None, path, follows_killed: false });
+                    return Ok(VmLock { file: None, path, follows_killed: false, stays: false });
                 }
             }
             if !waits {
@@ -58,13 +60,14 @@ impl VmLock {
 }
 
 impl VmLock {
-    /// Takes the lock if nobody has it.
+    /// Takes the lock if nobody has it, for one that is no action: what a killed action has left for the next
+    /// one stays.
     pub fn try_take(vm_id: u32) -> Result<Option<VmLock>> {
         let path = path_of(vm_id);
         let follows_killed = path.exists();
         let file =
             try_lock(&path).with_context(|| format!("cannot lock VM {vm_id} with {}", path.display()))?;
-        Ok(file.map(|file| VmLock { file: Some(file), path, follows_killed }))
+        Ok(file.map(|file| VmLock { file: Some(file), path, follows_killed, stays: follows_killed }))
     }
 
     /// Whether an action of this machine and user is at work on OpenNebula's VM. Leaves the file as it is: it
@@ -100,7 +103,7 @@ impl VmLock {
 impl Drop for VmLock {
     fn drop(&mut self) {
         // Only who holds the lock may remove its file; closing the file gives the lock back.
-        if self.file.is_some() {
+        if self.file.is_some() && !self.stays {
             _ = fs::remove_file(&self.path);
         }
     }
