@@ -16,7 +16,11 @@ mod moved;
 mod mv;
 mod mvds;
 mod place;
+mod postbackup;
+mod postbackup_live;
 mod postmigrate;
+mod prebackup;
+mod prebackup_live;
 mod premigrate;
 mod resize;
 mod show;
@@ -49,7 +53,7 @@ pub struct Args {
 }
 
 /// The scripts, as OpenNebula calls them.
-pub const SCRIPTS: [&str; 18] = [
+pub const SCRIPTS: [&str; 22] = [
     "clone",
     "context",
     "cpds",
@@ -61,7 +65,11 @@ pub const SCRIPTS: [&str; 18] = [
     "monitor",
     "mv",
     "mvds",
+    "postbackup",
+    "postbackup_live",
     "postmigrate",
+    "prebackup",
+    "prebackup_live",
     "premigrate",
     "resize",
     "snap_create",
@@ -84,6 +92,10 @@ pub fn run(caller: &Caller, args: &Args) -> (String, Result<String>) {
         "mkswap" => mkswap::run(&call),
         "mv" => mv::run(&call),
         "mvds" => mvds::run(&call),
+        "postbackup" => postbackup::run(&call),
+        "postbackup_live" => postbackup_live::run(&call),
+        "prebackup" => prebackup::run(&call),
+        "prebackup_live" => prebackup_live::run(&call),
         "postmigrate" => postmigrate::run(&call),
         "premigrate" => premigrate::run(&call),
         "resize" => resize::run(&call),

@@ -6,7 +6,7 @@ use crate::report::{self, Result};
 use crate::ssh;
 use anyhow::{Context, bail, ensure};
 use std::fmt;
-use std::process::{Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -116,6 +116,19 @@ impl Place {
             self.quoted()
         );
         self.run(&line).map(drop).with_context(|| format!("cannot write {self}"))
+    }
+
+    /// Puts all that `from` gives into the file, beside it first, and waits until it is on disk.
+    pub fn fill(&self, from: ChildStdout, limit: Duration) -> Result<()> {
+        let new = ssh::quoted(&format!("{}/.{}.new", self.folder(), self.name()));
+        let line = format!(
+            "umask 077; mkdir -p {} && {{ cat > {new} && sync {new}; }} || {{ rm -f {new}; exit 1; }}",
+            ssh::quoted(self.folder())
+        );
+        let said = process::output_from(&mut self.command(&line), from.into(), limit)?;
+        let complaint = report::one_line(&String::from_utf8_lossy(&said.stderr));
+        ensure!(said.status.success(), "cannot write {self}: {complaint}");
+        self.run(&format!("mv -f {new} {}", self.quoted())).map(drop)
     }
 
     /// Removes the file or folder. One that is gone is success.

@@ -119,6 +119,11 @@ pub fn snapshot_name(key: &Uuid, snapshot_id: u32) -> String {
     format!("one-snapshot-{snapshot_id}-of-{key}")
 }
 
+/// The name-label and tag of the clone that a disk's backup is made from.
+pub fn backup_name(vm_id: u32, disk_id: u32) -> String {
+    format!("one-{vm_id}-backup-of-disk-{disk_id}")
+}
+
 /// What a VDI is called that is about to take the place of another. It has no say before the other is gone.
 pub fn successor_name(key: &Uuid) -> String {
     format!("one-successor-of-{key}")

@@ -81,7 +81,11 @@ impl Xe {
         self.tell(&call, start, said.status.success());
         if !said.status.success() {
             let error = XeError::parse(&String::from_utf8_lossy(&said.stderr));
-            return Err(anyhow!(error)).context(call.to_string());
+            return match taken {
+                // xe could not go on because we could not: the disk that is full is ours.
+                Err(fault) if error.is_lost_connection() => Err(fault.context(call.to_string())),
+                _ => Err(anyhow!(error)).context(call.to_string()),
+            };
         }
         taken.with_context(|| call.to_string())
     }

@@ -111,3 +111,61 @@ fn other_scripts_are_done_or_can_be_done_again() {
         });
     }
 }
+
+/// Each call of the script never answers, with its work done or not; afterwards `check`.
+fn each_hanging(
+    site: &Site,
+    script: &dyn Fn(&Site) -> (Command, Vec<u8>),
+    check: &dyn Fn(&Site, &crate::common::Said, &str),
+) {
+    let kept = site.host.keep();
+    let before = site.host.dump();
+    site.host.forget_calls();
+    again(site, script);
+    let calls = site.host.calls().len();
+    for nth in 1..=calls {
+        for after in [&[][..], &["--after"]] {
+            site.host.put_back(&kept);
+            let number = nth.to_string();
+            site.host.sim(&[&["hang", "any", "--nth", &number], after].concat());
+            let (mut command, stdin) = script(site);
+            command.env("XE_TIMEOUT", "2").env("XE_TRANSFER_TIMEOUT", "2");
+            let said = crate::common::said(&mut command, &stdin);
+            site.host.sim(&["clear"]);
+            check(site, &said, &before);
+        }
+    }
+}
+
+#[test]
+fn a_call_that_never_answers_leaves_no_half_image() {
+    let site = Site::new();
+    site.image();
+    let cp = |site: &Site| (site.ds_command("cp", "7"), site.cp_message("disk.raw", 10));
+    each_hanging(&site, &cp, &|site, said, before| {
+        if said.code != Some(0) {
+            assert_eq!(site.host.dump(), before, "{said:#?}");
+        }
+    });
+}
+
+#[test]
+fn a_call_that_never_answers_loses_no_disk() {
+    let site = Site::new();
+    let source = site.image();
+    site.tm_recorded("clone", &source).ok();
+    site.host.write_vdi(&site.disk(0), 0, b"zero");
+    site.tm_recorded("snap_create", "").ok();
+    site.host.write_vdi(&site.disk(0), 0, b"now!");
+    let words = site.recorded("snap_revert", "");
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let revert = |site: &Site| (site.tm_command("snap_revert", &words), Vec::new());
+    each_hanging(&site, &revert, &|site, said, before| {
+        let now = site.host.vdi_bytes(&site.disk(0))[..4].to_vec();
+        if said.code == Some(0) {
+            assert_eq!(now, b"zero", "{said:#?}");
+        } else {
+            assert_eq!((site.host.dump().as_str(), now), (before, b"now!".to_vec()), "{said:#?}");
+        }
+    });
+}

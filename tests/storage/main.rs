@@ -2,6 +2,7 @@
 //! oned gave; afterwards the pool is asked.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
+mod backup;
 #[path = "../common/mod.rs"]
 mod common;
 mod cost;

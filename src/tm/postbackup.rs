@@ -1,0 +1,17 @@
+//! `postbackup HOST:VM_FOLDER DISKS DEPLOY_ID JOB_ID VM_ID DS_ID`: the backup's files were taken away, or the backup
+//! has failed.
+
+use super::Call;
+use super::place::Place;
+use super::prebackup::{self, FOLDER};
+use crate::report::Result;
+
+pub fn run(call: &Call) -> Result<String> {
+    let folder: Place = call.word(0, "the VM's folder")?;
+    let ids: String = call.word(1, "the disks")?;
+    let ids: Vec<u32> = ids.split(':').filter_map(|id| id.parse().ok()).collect();
+    folder.below(FOLDER).remove()?;
+    let xe = call.xe(&folder, call.word(5, "the datastore's id")?)?;
+    prebackup::clear(&xe, call.word(4, "the VM's id")?, &ids)?;
+    Ok(String::new())
+}
