@@ -7,7 +7,7 @@ use std::process::Command;
 const MODULE: &str = include_str!("../sunstone/XcpModule/remoteEntry.js");
 
 /// Sunstone's actions, in every release's spelling, by the scripts that OpenNebula calls for them.
-const NEEDED: [(&[&str], &[&str]); 17] = [
+const NEEDED: [(&[&str], &[&str]); 18] = [
     // OpenNebula's own, and connections to the guest's address.
     (&["hold", "release", "recover", "resched", "unresched", "lock", "unlock", "rename"], &[]),
     (&["chmod", "chown", "chgrp", "charter_create", "ssh", "rdp", "file_rdp"], &[]),
@@ -54,12 +54,32 @@ const NEEDED: [(&[&str], &[&str]); 17] = [
         ],
         &["snapshot_create", "snapshot_revert", "snapshot_delete"],
     ),
+    (
+        &[
+            "disk-snapshot-create",
+            "disk-snapshot-rename",
+            "disk-snapshot-revert",
+            "disk-snapshot-delete",
+            "snapshot-disk-create",
+            "snapshot-disk-rename",
+            "snapshot-disk-revert",
+            "snapshot-disk-delete",
+            "snapshot_disk_create",
+            "snapshot_disk_rename",
+            "snapshot_disk_revert",
+            "snapshot_disk_delete",
+        ],
+        &["tm/xcp/snap_create_live", "tm/xcp/snap_revert", "tm/xcp/snap_delete"],
+    ),
 ];
 
 fn offered() -> Vec<&'static str> {
-    let (_, list) = MODULE.split_once("const supported = [").unwrap();
-    let (list, _) = list.split_once("];").unwrap();
-    list.split('\'').skip(1).step_by(2).collect()
+    let list = |name: &str| {
+        let (_, list) = MODULE.split_once(name).unwrap();
+        let (list, _) = list.split_once("];").unwrap();
+        list.split('\'').skip(1).step_by(2)
+    };
+    list("const supported = [").chain(list("const live = [")).collect()
 }
 
 #[test]
@@ -74,7 +94,8 @@ fn each_is_known_and_offered_once() {
 fn each_has_its_scripts() {
     let output = Command::new(env!("CARGO_BIN_EXE_one-xcp")).arg("links").output().unwrap();
     let links = String::from_utf8(output.stdout).unwrap();
-    let links: BTreeSet<&str> = links.lines().filter_map(|link| link.strip_prefix("vmm/xcp/")).collect();
+    let links: BTreeSet<&str> =
+        links.lines().map(|link| link.strip_prefix("vmm/xcp/").unwrap_or(link)).collect();
     for (actions, scripts) in NEEDED {
         for script in scripts {
             assert!(links.contains(script), "{script}, for {actions:?}");

@@ -13,8 +13,7 @@
   function xcpActions(kvm) {
     /* What the GUI may offer for a VM on an XCP host; in which states is as for KVM. Names differ from
      * release to release: all are here. Left out are those that the drivers do not have, or not for every
-     * datastore: disk snapshots, save-as, templates and apps made of a VM, backups, security groups, changing
-     * a NIC. */
+     * datastore: save-as, templates and apps made of a VM, backups, security groups, changing a NIC. */
     const supported = [
       'deploy', 'hold', 'release', 'recover', 'resched', 'unresched', 'lock', 'unlock',
       'rename', 'chmod', 'chown', 'chgrp',
@@ -34,11 +33,21 @@
       'pci-attach', 'pci-detach',
       'snapshot-create', 'snapshot-revert', 'snapshot-delete',
       'snapshot_create', 'snapshot_revert', 'snapshot_delete',
+      'disk-snapshot-rename', 'disk-snapshot-revert', 'disk-snapshot-delete',
+      'snapshot-disk-rename', 'snapshot-disk-revert', 'snapshot-disk-delete',
+      'snapshot_disk_rename', 'snapshot_disk_revert', 'snapshot_disk_delete',
       'vnc', 'ssh', 'rdp', 'file_rdp', 'file_virt_viewer'
     ];
+    /* Taken of a running VM: there OpenNebula refuses it for disks that are files. At other times it would
+     * snapshot the file, which may be older than the data in XAPI. */
+    const live = ['disk-snapshot-create', 'snapshot-disk-create', 'snapshot_disk_create'];
     const actions = {};
     for (const action of supported) {
       if (Array.isArray(kvm[action])) actions[action] = [...kvm[action]];
+    }
+    /* Never an empty list: that would be every state. */
+    for (const action of live) {
+      if (Array.isArray(kvm[action]) && kvm[action].includes('RUNNING')) actions[action] = ['RUNNING'];
     }
     return actions;
   }

@@ -30,16 +30,27 @@ for (const late of ['XcpModule', 'ConstantsModule']) {
 test('what the drivers can do is as for KVM, the rest is greyed out', async (t) => {
   const gui = await open(t);
   const kvm = await gui.actionsOf('kvm');
-  const without = ['backup', 'restore', 'disk-saveas', 'disk-snapshot-create', 'sg-attach'];
+  const without = ['backup', 'restore', 'disk-saveas', 'sg-attach'];
   for (const action of without) {
     assert.ok(kvm[action], action);
     delete kvm[action];
   }
+  kvm['disk-snapshot-create'] = ['RUNNING'];
   assert.deepEqual(await gui.actionsOf('xcp'), kvm);
   assert.equal(await gui.isAvailable('xcp', 'vnc', 'RUNNING'), true);
   assert.equal(await gui.isAvailable('xcp', 'vnc', 'POWEROFF'), false);
   assert.equal(await gui.isAvailable('xcp', 'lock', 'RUNNING'), true);
-  assert.equal(await gui.isAvailable('xcp', 'disk-snapshot-create', 'RUNNING'), false);
+  assert.equal(await gui.isAvailable('xcp', 'disk-saveas', 'RUNNING'), false);
+});
+
+test('a disk snapshot is of running VMs alone, and never of all for want of that state', async (t) => {
+  const gui = await open(t);
+  assert.equal(await gui.isAvailable('xcp', 'disk-snapshot-create', 'RUNNING'), true);
+  assert.equal(await gui.isAvailable('xcp', 'disk-snapshot-create', 'POWEROFF'), false);
+  const kvm = "{ poweroff: ['RUNNING'], terminate: ['RUNNING'], 'disk-snapshot-create': ['POWEROFF'] }";
+  const constants = `{ HYPERVISORS: { kvm: 'kvm' }, VM_ACTIONS_BY_STATE: { kvm: ${kvm} } }`;
+  const other = await open(t, { changed: { [CHUNK]: chunk(constants) } });
+  assert.deepEqual(await other.actionsOf('xcp'), { poweroff: ['RUNNING'], terminate: ['RUNNING'] });
 });
 
 test('KVM keeps what it had', async (t) => {

@@ -11,15 +11,15 @@ const SIX_TEN: &str = include_str!("fireedge/bundle-6.10.js");
 const BUNDLES: [(&str, &str); 3] = [
     (
         include_str!("fireedge/bundle-6.6.js"),
-        r#"[["kvm","vcenter","firecracker","lxc","dummy","xcp"],{"lock":[],"poweroff":["RUNNING"],"poweroff_hard":["RUNNING"],"attach_disk":["POWEROFF","RUNNING"]}]"#,
+        r#"[["kvm","vcenter","firecracker","lxc","dummy","xcp"],{"lock":[],"poweroff":["RUNNING"],"poweroff_hard":["RUNNING"],"attach_disk":["POWEROFF","RUNNING"],"snapshot_disk_create":["RUNNING"]}]"#,
     ),
     (
         include_str!("fireedge/bundle-6.8.js"),
-        r#"[["kvm","vcenter","firecracker","lxc","dummy","qemu","xcp"],{"terminate-hard":["POWEROFF"],"poweroff":["RUNNING"]}]"#,
+        r#"[["kvm","vcenter","firecracker","lxc","dummy","qemu","xcp"],{"terminate-hard":["POWEROFF"],"poweroff":["RUNNING"],"snapshot-disk-create":["RUNNING"]}]"#,
     ),
     (
         SIX_TEN,
-        r#"[["kvm","lxc","dummy","qemu","xcp"],{"lock":[],"poweroff":["RUNNING","UNKNOWN"],"poweroff-hard":["SHUTDOWN"],"disk-attach":["RUNNING"],"vnc":["RUNNING"]}]"#,
+        r#"[["kvm","lxc","dummy","qemu","xcp"],{"lock":[],"poweroff":["RUNNING","UNKNOWN"],"poweroff-hard":["SHUTDOWN"],"disk-attach":["RUNNING"],"vnc":["RUNNING"],"disk-snapshot-create":["RUNNING"]}]"#,
     ),
 ];
 
@@ -101,7 +101,7 @@ fn another_version_of_one_xcp_replaces_what_the_first_put() {
     sunstone(&site).done();
     let source = site.package().join("sunstone/XcpModule/remoteEntry.js");
     let module = fs::read_to_string(&source).unwrap();
-    fs::write(&source, module.replace("'resched', ", "'disk-snapshot-create', ")).unwrap();
+    fs::write(&source, module.replace("'resched', ", "'backup', ")).unwrap();
     refuses(
         &site,
         |site| site.run(&["--check", "--etc", "/nonexistent"]),
@@ -110,7 +110,7 @@ fn another_version_of_one_xcp_replaces_what_the_first_put() {
     sunstone(&site).done();
     let patched = site.read(BUNDLE);
     assert_eq!(patched.matches("/*one-xcp>*/,").count(), 2, "{patched}");
-    assert_eq!(patched.matches("disk-snapshot-create").count(), 2, "{patched}");
+    assert_eq!(patched.matches("'backup'").count(), 1, "{patched}");
     assert_eq!(site.read(PRISTINE), SIX_TEN);
 }
 
