@@ -204,6 +204,34 @@ fn a_tpm_is_made_and_goes_with_its_vm() {
 }
 
 #[test]
+fn a_vlan_of_the_bridge_has_a_network_of_its_own() {
+    let host = Host::new();
+    let tagged = Recorded::load("deploy").with("<VN_MAD>", "<VLAN_ID>5</VLAN_ID><VN_MAD>");
+    let before = host.dump();
+    let line = host.deploy_document("xcp-a", &tagged.stdin).failure();
+    assert!(
+        line.contains("VM/TEMPLATE/NIC/VLAN_ID: the pool has no VLAN 5 on the network with bridge xenbr0"),
+        "{line}"
+    );
+    host.is_as(&before);
+    let physical = host.xe(&["network-list", "bridge=xenbr0", "--minimal"]);
+    let pif =
+        host.xe(&["pif-list", &format!("network-uuid={physical}"), "host-name-label=xcp-a", "--minimal"]);
+    let vlan = host.xe(&["network-create", "name-label=five"]);
+    let on = [format!("pif-uuid={pif}"), format!("network-uuid={vlan}")];
+    host.xe(&["pool-vlan-create", &on[0], &on[1], "vlan=5"]);
+    let uuid = host.deploy_document("xcp-a", &tagged.stdin).ok();
+    assert_eq!(host.xe(&["vif-list", &format!("vm-uuid={uuid}"), "params=network-uuid", "--minimal"]), vlan);
+    host.on_vm("shutdown", "shutdown.3", &uuid).ok();
+    // BRIDGE may as well name the VLAN's own network.
+    let named = Recorded::load("deploy")
+        .with("<VN_MAD>", "<VLAN_ID>5</VLAN_ID><VN_MAD>")
+        .with("<![CDATA[xenbr0]]>", "<![CDATA[five]]>");
+    let uuid = host.deploy_document("xcp-a", &named.stdin).ok();
+    assert_eq!(host.xe(&["vif-list", &format!("vm-uuid={uuid}"), "params=network-uuid", "--minimal"]), vlan);
+}
+
+#[test]
 fn features_become_platform_flags() {
     let features = "<FEATURES><ACPI>NO</ACPI><PAE>YES</PAE><APIC>YES</APIC><HYPERV>YES</HYPERV></FEATURES>";
     let host = Host::new();

@@ -1,8 +1,8 @@
 //! `attach_nic`: gives a VM that is there already one more NIC. An alias is no device: its addresses join those
 //! that the filter of its parent lets pass.
 
-use super::Caller;
 use super::hotplug::{self, alias};
+use super::{Caller, deploy};
 use crate::one::nic::ALIAS;
 use crate::one::{Nic, Vm};
 use crate::parallel;
@@ -62,9 +62,9 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
         report::info("the VM is powered off and not in the pool: it gets the NIC when it is deployed");
         return Ok(String::new());
     };
-    let network = network::named(&networks, &nic.bridge).with_context(|| format!("{}/BRIDGE", nic.path))?;
+    let network = deploy::network_of(&xe, &networks, nic)?;
     let is_live = hotplug::is_live(&args.deploy_id, &there)?;
-    let job = Job { xe: &xe, uuid: &args.deploy_id, vm, nic, network: &network.uuid, vifs, is_live };
+    let job = Job { xe: &xe, uuid: &args.deploy_id, vm, nic, network: &network, vifs, is_live };
     let what = || format!("cannot attach NIC {} to VM {}", nic.nic_id, vm.vm_id);
     if job.has_it().with_context(what)? {
         report::info(format!("VM {} has a NIC {} already", args.deploy_id, nic.mac));

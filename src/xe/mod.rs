@@ -17,6 +17,7 @@ pub mod transfer;
 pub mod uuid;
 pub mod vbd;
 pub mod vdi;
+pub mod vlan;
 pub mod vm;
 pub mod vm_size;
 

@@ -9,7 +9,7 @@ mod unanswered;
 
 pub use build::import;
 pub use plan::{Source, source};
-pub use pool::{NO_SR, default_sr};
+pub use pool::{NO_SR, default_sr, network_of};
 
 use super::Caller;
 use crate::lock::VmLock;

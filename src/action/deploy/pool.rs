@@ -1,11 +1,11 @@
 //! What `deploy` must know of the pool before it changes it.
 
-use crate::one::{Conf, Vm};
+use crate::one::{Conf, Nic, Vm};
 use crate::parallel;
 use crate::report::Result;
 use crate::xe::host::{self, Host};
 use crate::xe::network::{self, Network};
-use crate::xe::{Uuid, Xe, sr};
+use crate::xe::{Uuid, Xe, sr, vlan};
 use anyhow::Context;
 
 /// The host to start on, the SR for new disks, the network of each NIC.
@@ -28,21 +28,25 @@ impl Pool {
             || default_sr(xe, conf),
         );
         let networks = networks?;
-        let of_nic = |nic: &crate::one::Nic| {
-            let network =
-                network::named(&networks, &nic.bridge).with_context(|| format!("{}/BRIDGE", nic.path));
-            network.map(|network| network.uuid.clone())
-        };
         Ok(Pool {
             host: host::named(&hosts?, host_name)?.clone(),
             default_sr: default_sr?,
-            networks: vm.nics.iter().map(of_nic).collect::<Result<_>>()?,
+            networks: vm.nics.iter().map(|nic| network_of(xe, &networks, nic)).collect::<Result<_>>()?,
         })
     }
 
     /// The SR for disks that are made from image files.
     pub fn sr(&self) -> Result<&Uuid> {
         self.default_sr.as_ref().context(NO_SR)
+    }
+}
+
+/// The network that BRIDGE names, or of a NIC with a VLAN_ID the one that carries this VLAN on it.
+pub fn network_of(xe: &Xe, networks: &[Network], nic: &Nic) -> Result<Uuid> {
+    let named = network::named(networks, &nic.bridge).with_context(|| format!("{}/BRIDGE", nic.path))?;
+    match nic.vlan_id {
+        Some(tag) => vlan::network_on(xe, named, tag).with_context(|| format!("{}/VLAN_ID", nic.path)),
+        None => Ok(named.uuid.clone()),
     }
 }
 
