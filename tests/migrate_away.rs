@@ -56,6 +56,8 @@ fn a_vm_goes_to_another_pool_with_its_disks_and_networks() {
     host.write_vdi(&host.vdi_in(&uuid, "0"), 1 << 20, b"written by the guest");
     host.forget_calls();
     away().run(&host, &uuid).ok();
+    // docs/cost.md
+    assert_eq!(host.calls().len(), 16, "{:#?}", host.calls());
     is_there(&host, &uuid);
     let network =
         xe_there(&host, &["vif-list", &format!("vm-uuid={uuid}"), "params=network-name-label", "--minimal"]);
