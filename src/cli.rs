@@ -1,8 +1,8 @@
 //! The command line: one variant for each script that OpenNebula calls, under the name it calls it by.
 
 use crate::action::{
-    Caller, attach_disk, attach_nic, cancel, deploy, detach_disk, detach_nic, exec, exec_cancel, migrate,
-    poll, prereconfigure, reconfigure, resize, resize_disk, shutdown,
+    Caller, attach_disk, attach_nic, cancel, console, console_relay, deploy, detach_disk, detach_nic, exec,
+    exec_cancel, migrate, poll, prereconfigure, reconfigure, resize, resize_disk, shutdown,
 };
 #[cfg(feature = "simulator")]
 use crate::admin::demo;
@@ -63,6 +63,9 @@ pub enum Action {
     Probe(probe::Args),
     Datastore(datastore::Args),
     Tm(tm::Args),
+    Console(console::Args),
+    #[command(name = console_relay::NAME, hide = true)]
+    ConsoleRelay(console_relay::Args),
     #[command(name = control::SCRIPT)]
     MonitorControl(control::Args),
     #[command(name = client::NAME, hide = true)]
@@ -122,6 +125,8 @@ impl Action {
             Action::Probe(args) => ("probe", probe::run(caller, args)),
             Action::Datastore(args) => return datastore::run(caller, args),
             Action::Tm(args) => return tm::run(caller, args),
+            Action::Console(args) => ("console", console::run(caller, args)),
+            Action::ConsoleRelay(args) => (console_relay::NAME, console_relay::run(caller, args)),
             Action::MonitorControl(args) => (control::SCRIPT, control::run(caller, args)),
             Action::MonitorClient(args) => (client::NAME, client::run(caller, args)),
             Action::Doctor(args) => ("doctor", doctor::run(caller, args)),

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each part, and the parts it may name. What is not listed may not be named.
-const MAY_NAME: [(&str, &[&str]); 23] = [
+const MAY_NAME: [(&str, &[&str]); 26] = [
     ("cli", &["action", "admin", "datastore", "links", "monitor", "one", "probe", "report", "tm"]),
     ("links", &["datastore", "report", "tm"]),
     (
@@ -36,6 +36,7 @@ const MAY_NAME: [(&str, &[&str]); 23] = [
     (
         "action",
         &[
+            "console",
             "image",
             "lock",
             "one",
@@ -46,14 +47,29 @@ const MAY_NAME: [(&str, &[&str]); 23] = [
             "storage",
             "translate",
             "undo",
+            "xapi",
             "xe",
         ],
     ),
     (
         "monitor",
-        &["action", "links", "one", "parallel", "probe", "process", "report", "signal", "translate", "xe"],
+        &[
+            "action",
+            "console",
+            "links",
+            "one",
+            "parallel",
+            "pid_file",
+            "probe",
+            "process",
+            "report",
+            "signal",
+            "translate",
+            "xapi",
+            "xe",
+        ],
     ),
-    ("probe", &["action", "links", "one", "parallel", "report", "translate", "xe"]),
+    ("probe", &["action", "console", "links", "one", "parallel", "report", "translate", "xapi", "xe"]),
     (
         "admin",
         &[
@@ -74,6 +90,9 @@ const MAY_NAME: [(&str, &[&str]); 23] = [
     ("one", &["report"]),
     ("image", &["report"]),
     ("undo", &["report", "xe"]),
+    ("xapi", &["report"]),
+    ("console", &["one", "pid_file", "report", "xapi", "xe"]),
+    ("pid_file", &["report"]),
     ("xe", &["process", "report", "retry", "signal", "ssh"]),
     ("process", &["report"]),
     ("report", &[]),

@@ -1,6 +1,6 @@
 //! `migrate`: moves a running VM to another host of the pool.
 
-use super::Caller;
+use super::{Caller, console};
 use crate::one::{Conf, Message};
 use crate::parallel;
 use crate::report::{self, Result};
@@ -29,7 +29,7 @@ pub struct Args {
 pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let conf = caller.conf()?;
     let xe = caller.xe(&conf, args.source())?;
-    migrate(&xe, &conf, args)
+    migrate(caller, &xe, &conf, args)
 }
 
 /// `migrate_local`, which OpenNebula's option `-l migrate=migrate_local` calls on the front-end instead: there
@@ -37,7 +37,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
 pub fn run_on_front_end(caller: &Caller, args: &Args) -> Result<String> {
     let conf = caller.conf()?;
     let xe = caller.xe_of_host(&conf, args.source())?;
-    migrate(&xe, &conf, args)
+    migrate(caller, &xe, &conf, args)
 }
 
 impl Args {
@@ -47,19 +47,25 @@ impl Args {
     }
 }
 
-fn migrate(xe: &Xe, conf: &Conf, args: &Args) -> Result<String> {
+fn migrate(caller: &Caller, xe: &Xe, conf: &Conf, args: &Args) -> Result<String> {
     let message = Message::from_stdin()?;
-    let vm_id = message.as_ref().map(|message| message.vm.vm_id);
-    let _lock = Caller::lock(xe, vm_id.or_else(|| args.rest.first()?.parse().ok()))?;
+    let vm_id = message.as_ref().map(|message| message.vm.vm_id).or_else(|| args.rest.first()?.parse().ok());
+    let _lock = Caller::lock(xe, vm_id)?;
     let (vm, hosts) = parallel::both(|| vm::Vm::find(xe, &args.deploy_id), || host::Host::all(xe));
     let (vm, hosts) = (vm?, hosts?);
     match host::named(&hosts, &args.dest_host).context("the destination") {
         Ok(dest) => {
             let vm = vm.with_context(|| format!("the pool has no VM {}", args.deploy_id))?;
             within_pool(xe, conf, &vm, dest, message.as_ref())?;
+            if !vm.is_running_on(&dest.uuid) {
+                console::moved(caller, conf, vm_id, &vm, &args.dest_host);
+            }
         }
         Err(unknown) => match conf.optional("REMOTE_PASSWORD_FILE") {
-            Some(file) => other_pool::run(xe, conf, &args.deploy_id, vm.as_ref(), &args.dest_host, file)?,
+            Some(file) => {
+                other_pool::run(xe, conf, &args.deploy_id, vm.as_ref(), &args.dest_host, file)?;
+                console::close(&args.deploy_id);
+            }
             None => return Err(unknown),
         },
     }

@@ -3,6 +3,8 @@
 pub mod attach_disk;
 pub mod attach_nic;
 pub mod cancel;
+pub mod console;
+pub mod console_relay;
 mod context_disc;
 pub mod deploy;
 pub mod detach_disk;
@@ -24,6 +26,7 @@ use crate::one::Conf;
 use crate::report::Result;
 use crate::retry::Retry;
 use crate::signal::Stop;
+use crate::xapi::{Server, Trust, Xapi};
 use crate::xe::Xe;
 use anyhow::{Context, ensure};
 use std::path::{Path, PathBuf};
@@ -37,8 +40,17 @@ pub struct Caller {
     pub verbose: bool,
 }
 
+/// XAPI's socket (xapi constants.ml).
+const XAPI_SOCKET: &str = "/var/lib/xcp/xapi";
+
 /// The value of XE_SERVER that means "the host that OpenNebula names".
 const NAMED_HOST: &str = "HOST";
+
+/// XAPI's own socket, where no password is needed: on the host itself.
+pub fn xapi_socket(conf: &Conf) -> Option<PathBuf> {
+    let default = if conf.optional("XE_SERVER").is_some() { "" } else { XAPI_SOCKET };
+    Some(conf.given("XAPI_SOCKET").unwrap_or(default)).filter(|path| !path.is_empty()).map(PathBuf::from)
+}
 
 impl Caller {
     /// The administrator's settings.
@@ -85,6 +97,22 @@ impl Caller {
             stop: Stop::on_signals().context("cannot begin")?,
             shared: None,
         })
+    }
+
+    /// Where the host answers what `xe` cannot give: XAPI's socket on the host itself, and over TLS from elsewhere.
+    /// None where the administrator has set XAPI_SOCKET to nothing.
+    pub fn xapi(&self, conf: &Conf, host: &str) -> Result<Option<Xapi>> {
+        let server = conf.optional("XE_SERVER").filter(|_| conf.given("XAPI_SOCKET").is_none());
+        let Some(server) = server else { return Ok(xapi_socket(conf).map(Xapi::Socket)) };
+        // Only the host that a VM runs on has its console, and measures it: it, not the coordinator, is asked.
+        let name = if host.is_empty() && server != NAMED_HOST { server } else { host };
+        let trust = Trust::read(conf.text("XAPI_FINGERPRINT", ""), conf.optional("XAPI_CA_FILE"))?;
+        Ok(Some(Xapi::Server(Server {
+            name: name.to_owned(),
+            port: conf.text("XAPI_PORT", "443").parse().context("XAPI_PORT is no port")?,
+            password_file: conf.optional("XE_PASSWORD_FILE").map(PathBuf::from),
+            trust,
+        })))
     }
 
     /// Waits for the end of any other action on the VM, as long as moving its disks may take. By hand nobody

@@ -135,7 +135,7 @@ impl Stage {
         let path = format!("{}:/usr/bin:/bin", self.folder.join("bin").display());
         let mut command = Command::new(program);
         command.args(args).env_clear().env("PATH", path).env("XE_SIM", self.folder.join("pool"));
-        command.env("DATASTORE_LOCATION", self.folder.join("datastores"));
+        command.env("DATASTORE_LOCATION", self.folder.join("datastores")).env("CONSOLE", "no");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().with_context(|| format!("cannot run {}", program.display()))?;
         if let Some(mut pipe) = child.stdin.take() {

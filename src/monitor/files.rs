@@ -3,20 +3,16 @@
 //!
 //! Others may write to that folder. Files of another user are refused, and links are not followed.
 
-use crate::report::Result;
-use anyhow::{Context, bail, ensure};
-use rustix::fs::{FlockOperation, Mode, OFlags};
-use rustix::process::{Pid, Signal, getuid, kill_process};
-use std::fs::{self, File};
-use std::io::{Read, Seek, Write};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+pub use crate::pid_file::Lock;
 
-/// A client that is told to stop ends within a moment, or is killed.
-const STOP_LIMIT: Duration = Duration::from_secs(3);
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+use crate::pid_file;
+use crate::report::Result;
+use anyhow::Context;
+use rustix::fs::OFlags;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::PathBuf;
+
 const PREFIX: &str = "one-xcp-monitor-";
 
 /// The files of the client of one host.
@@ -53,7 +49,7 @@ impl Files {
             return Ok(None);
         }
         let mut text = String::new();
-        open(&path, OFlags::RDONLY)?
+        pid_file::open(&path, OFlags::RDONLY)?
             .read_to_string(&mut text)
             .with_context(|| format!("cannot read {}", path.display()))?;
         Ok(Some(text))
@@ -73,49 +69,17 @@ impl Files {
 
     /// Opens a file to add lines to.
     pub fn append(&self, ending: &str) -> Result<File> {
-        open(&self.path(ending), OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE)
+        pid_file::open(&self.path(ending), OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE)
     }
 
     /// Becomes the one that may run; the client that was is stopped.
     pub fn take_over(&self) -> Result<Lock> {
-        let path = self.path("pid");
-        let mut file = open(&path, OFlags::RDWR | OFlags::CREATE)?;
-        for signal in [Signal::TERM, Signal::KILL] {
-            let end = Instant::now() + STOP_LIMIT;
-            let mut told = None;
-            loop {
-                if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-                    return Ok(Lock { file, path });
-                }
-                // Whoever holds the lock has written its number there, and lives as long as it does.
-                let holder = holder(&mut file);
-                if holder != told {
-                    if let Some(pid) = holder {
-                        _ = kill_process(pid, signal);
-                    }
-                    told = holder;
-                }
-                if Instant::now() > end {
-                    break;
-                }
-                thread::sleep(LOOK_AGAIN);
-            }
-        }
-        bail!("cannot stop the client that holds {}", path.display())
+        pid_file::take_over(&self.path("pid"))
     }
 
     /// Becomes the one that may run if the file still has what `token` was written there for us.
     pub fn take_up(&self, token: &str) -> Result<Lock> {
-        let path = self.path("pid");
-        let file = open(&path, OFlags::RDWR)?;
-        let mut lock = Lock { file, path };
-        let end = Instant::now() + STOP_LIMIT;
-        while rustix::fs::flock(&lock.file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            ensure!(lock.text() == token && Instant::now() < end, "another client has taken over");
-            thread::sleep(LOOK_AGAIN);
-        }
-        ensure!(lock.text() == token, "another client has taken over");
-        Ok(lock)
+        pid_file::take_up(&self.path("pid"), token)
     }
 
     /// What the pid file says: `PID SCRIPT` of a running client.
@@ -124,59 +88,6 @@ impl Files {
         let Some((pid, script)) = text.split_once(' ') else { return Ok(None) };
         Ok(pid.parse().ok().map(|pid| (pid, script.to_owned())))
     }
-}
-
-/// The right to be a host's client, held until dropped.
-#[derive(Debug)]
-pub struct Lock {
-    file: File,
-    path: PathBuf,
-}
-
-impl Lock {
-    /// Tells whoever comes next who holds it.
-    pub fn write(&mut self, text: &str) -> Result<()> {
-        let mut write = || -> std::io::Result<()> {
-            self.file.set_len(0)?;
-            self.file.rewind()?;
-            self.file.write_all(text.as_bytes())
-        };
-        write().with_context(|| format!("cannot write {}", self.path.display()))
-    }
-
-    fn text(&mut self) -> String {
-        text(&mut self.file)
-    }
-
-    /// Whether the file is still the one that newcomers look at. Keeps it fresh for those who clear away
-    /// what is old.
-    pub fn is_current(&self) -> bool {
-        let (Ok(ours), Ok(theirs)) = (self.file.metadata(), fs::symlink_metadata(&self.path)) else {
-            return false;
-        };
-        _ = self.file.set_modified(SystemTime::now());
-        (ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino())
-    }
-}
-
-fn text(file: &mut File) -> String {
-    let mut text = String::new();
-    _ = file.rewind();
-    _ = file.take(1 << 16).read_to_string(&mut text);
-    text
-}
-
-fn holder(file: &mut File) -> Option<Pid> {
-    Pid::from_raw(text(file).split(' ').next()?.parse().ok()?)
-}
-
-/// Opens a file of ours, for nobody else to read.
-fn open(path: &Path, flags: OFlags) -> Result<File> {
-    let open = rustix::fs::open(path, flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::RUSR | Mode::WUSR);
-    let file = File::from(open.with_context(|| format!("cannot open {}", path.display()))?);
-    let owner = file.metadata().with_context(|| format!("cannot look at {}", path.display()))?.uid();
-    ensure!(owner == getuid().as_raw(), "{} belongs to another user", path.display());
-    Ok(file)
 }
 
 #[cfg(test)]

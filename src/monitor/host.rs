@@ -3,10 +3,12 @@
 use super::files::Files;
 use super::log::Log;
 use crate::action::Caller;
+use crate::console::{self, Key};
 use crate::one::MonitorConfiguration;
 use crate::probe::{self, Counters, Details, Subject, pci, rrd_updates, unix_time};
 use crate::report::Result;
 use crate::signal::Stop;
+use crate::xapi::Xapi;
 use crate::xe::{Shared, Uuid, Xe};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -28,8 +30,10 @@ pub struct Host {
     /// What OpenNebula sent, for others' probes.
     pub configuration: String,
     pub called_as: PathBuf,
+    /// What unseals the passwords of consoles; none where nobody wants consoles.
+    pub console_key: Option<Key>,
     datastores: PathBuf,
-    xapi_socket: Option<PathBuf>,
+    xapi: Option<Xapi>,
     pci: Option<pci::Filter>,
     uuid: Mutex<Option<Uuid>>,
     counters: Mutex<Option<Counters>>,
@@ -57,8 +61,9 @@ impl Host {
             name: name.to_owned(),
             configuration,
             called_as: caller.called_as.clone(),
+            console_key: console::wanted(&conf)?.then(|| Key::read(&conf)),
             datastores: probe::datastore_location(&conf, Some(read)),
-            xapi_socket: probe::xapi_socket(&conf),
+            xapi: caller.xapi(&conf, name)?,
             pci: pci::Filter::from_conf(&conf)?,
             uuid: Mutex::new(None),
             counters: Mutex::new(None),
@@ -91,11 +96,11 @@ impl Host {
 
     /// Asks XAPI what it has measured since the last time. Without an answer the figures are left out.
     pub fn measure(&self, files: &Files, log: &Log) {
-        let Some(socket) = &self.xapi_socket else { return };
+        let Some(xapi) = &self.xapi else { return };
         let known = self.counters.lock().unwrap_or_else(PoisonError::into_inner).take();
         let saved = || Counters::load(&files.read("counters").ok().flatten().unwrap_or_default());
         let mut counters = known.unwrap_or_else(saved);
-        let measured = rrd_updates::add_to(&mut counters, socket, unix_time())
+        let measured = rrd_updates::add_to(&mut counters, xapi, unix_time())
             .and_then(|()| files.write("counters", &counters.save()));
         match measured {
             Ok(()) => log.well("metrics"),

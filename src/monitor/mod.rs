@@ -5,6 +5,7 @@ mod at_work;
 mod cadence;
 mod cipher;
 pub mod client;
+mod consoles;
 pub mod control;
 pub mod files;
 mod first_round;

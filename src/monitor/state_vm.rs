@@ -2,10 +2,12 @@
 
 use super::at_work::is_at_work;
 use super::client::Client;
+use super::consoles;
 use super::imported::Imported;
 use super::kind::Kind;
 use super::round;
 use super::status::Memory;
+use crate::console::Keeper;
 use crate::one::Release;
 use crate::probe::vm_status;
 use crate::report::Result;
@@ -21,6 +23,7 @@ const MAX_KEPT_BYTES: usize = 64 << 10;
 struct Round {
     memory: Memory,
     imported: Imported,
+    consoles: Keeper,
     /// What others' probes said and has not arrived.
     kept: String,
     next_sync: Instant,
@@ -35,6 +38,7 @@ pub fn run(client: &Client) {
     let mut round = Round {
         memory: Memory::load(&saved),
         imported: Imported::new(Release::beside(&client.host.called_as).as_ref()),
+        consoles: Keeper::default(),
         kept: String::new(),
         next_sync: Instant::now() + sync_period(client),
         back_off: period,
@@ -65,9 +69,10 @@ fn sync_period(client: &Client) -> Duration {
 
 impl Round {
     fn observe(&mut self, client: &Client) -> Result<()> {
-        let seen = vm_status::seen(&client.host.xe)?;
-        self.memory.observe(&client.host.uuid()?, &seen.ours, is_at_work);
-        self.imported.observe(&client.host.uuid()?, &seen.wild);
+        let (host, seen) = (client.host.uuid()?, vm_status::seen(&client.host.xe)?);
+        self.memory.observe(&host, &seen.ours, is_at_work);
+        self.imported.observe(&host, &seen.wild);
+        consoles::keep(&client.host, &mut self.consoles, &host, &seen.ours, &client.log);
         let said = round::of_others(&client.host, Kind::StateVm, &client.log);
         if self.kept.len() + said.len() <= MAX_KEPT_BYTES {
             self.kept.push_str(&said);

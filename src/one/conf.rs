@@ -17,6 +17,11 @@ pub const NAMES: &[&str] = &[
     "XE_BRIDGE",
     "STAGING_DIR",
     "XAPI_SOCKET",
+    "XAPI_PORT",
+    "XAPI_FINGERPRINT",
+    "XAPI_CA_FILE",
+    "CONSOLE",
+    "POOL_SECRET_FILE",
     "XE_TIMEOUT",
     "XE_TRANSFER_TIMEOUT",
     "SHUTDOWN_TIMEOUT",
@@ -74,6 +79,11 @@ impl Conf {
             None | Some("") => default,
             Some(value) => value,
         }
+    }
+
+    /// A setting as given, even if it is empty.
+    pub fn given(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(|value| value.trim())
     }
 
     /// A setting that is empty unless the administrator sets it.

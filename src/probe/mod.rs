@@ -23,7 +23,7 @@ pub use details::Details;
 use crate::action::Caller;
 use crate::links;
 use crate::one::{Conf, MonitorConfiguration, execution};
-use crate::report::Result;
+use crate::report::{self, Result};
 use crate::xe::host::{self, Host};
 use crate::xe::{Uuid, Xe};
 use anyhow::Context;
@@ -73,7 +73,12 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let xe = caller.xe(&conf, &args.host)?;
     let configuration = MonitorConfiguration::from_stdin()?;
     let mut counters = Counters::default();
-    let measured = xapi_socket(&conf).map(|socket| rrd_updates::add_to(&mut counters, &socket, unix_time()));
+    let needs_figures = args.probe.ends_with("/monitor");
+    let xapi = caller.xapi(&conf, &args.host)?.filter(|_| needs_figures);
+    let measured = xapi.map(|xapi| rrd_updates::add_to(&mut counters, &xapi, unix_time()));
+    if let Some(Err(why)) = &measured {
+        report::warn(format!("no figures of CPU, network and disks: {why:#}"));
+    }
     let pci = pci::Filter::from_conf(&conf)?;
     let subject = Subject {
         xe: &xe,
@@ -109,12 +114,6 @@ pub fn without_xapi(probe: &str) -> Option<String> {
         "vm/execution" => Some(execution::recent()),
         _ => None,
     }
-}
-
-/// XAPI's own socket, where `/rrd_updates` is to be had without a password: on the host itself.
-pub fn xapi_socket(conf: &Conf) -> Option<PathBuf> {
-    let default = if conf.optional("XE_SERVER").is_some() { "" } else { "/var/lib/xcp/xapi" };
-    Some(conf.text("XAPI_SOCKET", default)).filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 /// Seconds since 1970.

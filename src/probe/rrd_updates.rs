@@ -1,18 +1,15 @@
-//! XAPI's measurements of a host and all its VMs, in one answer to `GET /rrd_updates` on XAPI's own socket:
+//! XAPI's measurements of a host and all its VMs, in one answer to `GET /rrd_updates`:
 //! `xe` never puts them into a list (xapi-rrd rrd_updates.ml, xcp-rrdd rrdd_http_handler.ml).
 
 use super::counters::{Counters, Figure};
 use crate::report::Result;
+use crate::xapi::Xapi;
 use crate::xe::Uuid;
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use quick_xml::Reader;
 use quick_xml::events::Event;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::net::UnixStream;
-use std::path::Path;
-use std::time::Duration;
+use std::io::BufRead;
 
-const LIMIT: Duration = Duration::from_secs(20);
 /// 10,000 VMs with 20 figures each, for ten minutes.
 const MAX_BYTES: u64 = 1 << 30;
 /// Measured every 5 s and kept for ten minutes, every minute and kept for two hours (xcp-rrdd rrdd_monitor.ml).
@@ -22,23 +19,13 @@ const COARSE: (u64, u64) = (60, 7200);
 const FIRST_SECONDS: u64 = 10;
 
 /// Adds what was measured since the last time. `now` is in seconds since 1970.
-pub fn add_to(counters: &mut Counters, socket: &Path, now: u64) -> Result<()> {
+pub fn add_to(counters: &mut Counters, xapi: &Xapi, now: u64) -> Result<()> {
     let (start, interval) = since(counters.last_time(), now);
-    let mut add = || {
-        let mut stream = UnixStream::connect(socket)?;
-        stream.set_read_timeout(Some(LIMIT))?;
-        stream.set_write_timeout(Some(LIMIT))?;
-        let request = format!(
-            "GET /rrd_updates?start={start}&interval={interval}&cf=AVERAGE&host=true HTTP/1.0\r\n\
-             User-Agent: one-xcp\r\n\r\n"
-        );
-        stream.write_all(request.as_bytes())?;
-        let mut answer = BufReader::new(stream.take(MAX_BYTES));
-        let length = skip_head(&mut answer)?;
+    let target = format!("/rrd_updates?start={start}&interval={interval}&cf=AVERAGE&host=true");
+    let added = xapi.get(&target, MAX_BYTES).and_then(|document| {
         counters.begin(start);
-        read(counters, answer.take(length.unwrap_or(MAX_BYTES)), start)
-    };
-    let added = add().with_context(|| format!("cannot ask {} for /rrd_updates", socket.display()));
+        read(counters, document, start).with_context(|| format!("/rrd_updates of {xapi}"))
+    });
     counters.end();
     added
 }
@@ -52,22 +39,6 @@ fn since(last: u64, now: u64) -> (u64, u64) {
         return (now.saturating_sub(FIRST_SECONDS), fine);
     }
     if now - last <= fine_span { (last, fine) } else { (last.max(now.saturating_sub(coarse_span)), coarse) }
-}
-
-/// Reads the head of an HTTP answer; gives back the length of what follows, if it says so.
-fn skip_head(answer: &mut impl BufRead) -> Result<Option<u64>> {
-    let mut line = String::new();
-    answer.read_line(&mut line)?;
-    ensure!(line.split(' ').nth(1) == Some("200"), "it answered {:?}", line.trim_end());
-    let mut length = None;
-    loop {
-        line.clear();
-        ensure!(answer.read_line(&mut line)? > 0, "the answer ends in its head");
-        let Some((name, value)) = line.split_once(':') else { return Ok(length) };
-        if name.eq_ignore_ascii_case("content-length") {
-            length = Some(value.trim().parse().context("content-length")?);
-        }
-    }
 }
 
 /// Streams the document: it holds one value for each figure of each VM and each 5 s. What was measured up to

@@ -1,6 +1,7 @@
 //! `vm/status`: the state of OpenNebula's VMs on the host.
 
 use super::Subject;
+use crate::console;
 use crate::one::Release;
 use crate::report::Result;
 use crate::translate::mark;
@@ -23,6 +24,8 @@ pub struct Status {
     pub resident_on: Option<Uuid>,
     /// XAPI is moving it to another host.
     pub migrates: bool,
+    /// Where its console is to listen, as the mark in `other-config` says.
+    pub console: Option<String>,
 }
 
 /// A VM that OpenNebula did not make.
@@ -58,13 +61,14 @@ pub fn seen(xe: &Xe) -> Result<Seen> {
             state: vm_state::state(record.get("power-state")?, operations()),
             resident_on: record.optional("resident-on")?,
         };
-        Ok((vm_id.filter(|_| is_original), wild, vm_state::is_migrating(operations())))
+        let console = map_value(other_config, console::MARK).map(str::to_owned);
+        Ok((vm_id.filter(|_| is_original), wild, vm_state::is_migrating(operations()), console))
     };
     let mut seen = Seen::default();
-    for (vm_id, wild, migrates) in xe.list("vm", &FIELDS, &[("is-control-domain", "false")], read)? {
+    for (vm_id, wild, migrates, console) in xe.list("vm", &FIELDS, &[("is-control-domain", "false")], read)? {
         let Wild { deploy_id, state, resident_on } = wild;
         match vm_id {
-            Some(vm_id) => seen.ours.push(Status { vm_id, deploy_id, state, resident_on, migrates }),
+            Some(vm_id) => seen.ours.push(Status { vm_id, deploy_id, state, resident_on, migrates, console }),
             None => seen.wild.push(Wild { deploy_id, state, resident_on }),
         }
     }

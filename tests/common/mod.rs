@@ -4,6 +4,7 @@
 
 pub mod data_disk;
 pub mod recorded_action;
+pub mod serve;
 pub mod steps;
 
 use std::fs;
@@ -129,6 +130,8 @@ impl Host {
         command.env_clear().env("PATH", path).env("XE_SIM", self.path("pool"));
         // Where locks are: each test's VM 1 is another.
         command.env("TMPDIR", self.dir.path());
+        // Every test's VM would want the same port.
+        command.env("CONSOLE", "no");
         command.env("DATASTORE_LOCATION", self.path("datastores")).envs(self.settings.iter().cloned());
         command.current_dir(self.dir.path()).stdin(Stdio::null());
         command

@@ -11,7 +11,8 @@ pub use build::import;
 pub use plan::{Source, source};
 pub use pool::{NO_SR, default_sr, network_of};
 
-use super::Caller;
+use super::{Caller, console};
+use crate::console::Graphics;
 use crate::lock::VmLock;
 use crate::one::{Conf, Element, Vm, input};
 use crate::parallel;
@@ -48,7 +49,9 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let document = Element::parse("the deployment file", &deployment(&args.deployment_file)?)?;
     let vm = Vm::read(&document)?;
     let lock = Caller::lock(&xe, Some(vm.vm_id))?;
-    let plan = Plan::make(&vm, &conf, &args.deployment_file)?;
+    let mut plan = Plan::make(&vm, &conf, &args.deployment_file)?;
+    let graphics = Graphics::of(&vm, &conf, &args.host)?;
+    plan.params.extend(graphics.as_ref().map(Graphics::param));
     if lock.as_ref().is_some_and(VmLock::follows_a_killed_action) {
         unanswered::clear_vm(&xe, vm.vm_id);
     }
@@ -62,9 +65,14 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
         Found::Running { uuid, older } => {
             report::info(format!("VM {} already runs on {} as {uuid}", vm.vm_id, pool.host.name_label));
             remove_replaced(&xe, &plan, &uuid, &older)?;
+            console::open(caller, &conf, &xe, &args.host, &vm, &uuid);
             return Ok(uuid.to_string());
         }
-        Found::WithSnapshots(uuid) => return existing::restart(&xe, &pool, &uuid),
+        Found::WithSnapshots(uuid) => {
+            let answer = existing::restart(&xe, &pool, &uuid)?;
+            console::open(caller, &conf, &xe, &args.host, &vm, &uuid);
+            return Ok(answer);
+        }
         Found::Halted { newest, older } => (Some(newest), older),
         Found::Nothing => (None, Vec::new()),
     };
@@ -76,6 +84,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     for replaced in old.iter().chain(&older) {
         replaced.replaced_by(&xe, &plan, &plan.vdis());
     }
+    console::open_marked(caller, graphics, &uuid);
     Ok(uuid.to_string())
 }
 

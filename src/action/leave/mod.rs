@@ -5,7 +5,7 @@ pub mod power_off;
 pub mod remove;
 pub mod write_back;
 
-use super::{Caller, context_disc};
+use super::{Caller, console, context_disc};
 use crate::lock::VmLock;
 use crate::one::{Conf, Message};
 use crate::parallel;
@@ -59,6 +59,7 @@ pub fn run(caller: &Caller, args: &Leaving, power_off: PowerOff) -> Result<Strin
         return Ok(String::new());
     };
     power_off(&xe, &conf, &vm)?;
+    console::close(&vm.uuid);
     let Some(message) = message else {
         return without_message(&xe, &vm, &vbds, args.discard);
     };

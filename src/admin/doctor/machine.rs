@@ -1,6 +1,7 @@
 //! The machine that the drivers run on: room, clock, and what monitoring needs.
 
 use super::finding::Finding;
+use crate::action;
 use crate::one::Conf;
 use crate::probe;
 use crate::process;
@@ -56,7 +57,7 @@ fn temporary() -> Option<Finding> {
 }
 
 fn socket(conf: &Conf) -> Option<Finding> {
-    let socket = probe::xapi_socket(conf)?;
+    let socket = action::xapi_socket(conf)?;
     let shown = socket.display();
     Some(match UnixStream::connect(Path::new(&socket)) {
         Ok(_) => Finding::fine("metrics", format!("XAPI answers on {shown}")),

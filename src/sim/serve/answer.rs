@@ -1,5 +1,6 @@
 //! What XAPI's HTTP server says when it does not do what it was asked (xen-api http_svr.ml).
 
+use std::fmt::Write as _;
 use std::io::Write;
 
 /// A refusal: its line, what else stands in its head, and its page.
@@ -15,11 +16,14 @@ pub struct Status {
 impl Status {
     /// Writes it; a client that is gone need not hear it.
     pub fn write(&self, to: &mut dyn Write, version: &str) {
+        // Handlers that write a head by themselves always say 1.1.
+        let version = if self.page.is_some() { version } else { "1.1" };
         let mut text = format!("HTTP/{version} {} {}\r\n", self.code, self.reason);
         match &self.page {
             Some(page) => {
                 let length = page.len();
-                text += &format!(
+                _ = write!(
+                    text,
                     "{}connection: close\r\ncache-control: no-cache, no-store\r\ncontent-length: {length}\r\n\r\n{page}",
                     self.header
                 );
@@ -51,7 +55,7 @@ pub fn internal(exception: &str) -> Status {
 pub fn unauthorised(realm: &str) -> Status {
     let mut status =
         page(401, "Unauthorised", "<h1>HTTP 401 unauthorised</h1>Please check your credentials and retry.");
-    status.header += &format!("WWW-Authenticate: Basic realm=\"{realm}\"\r\n");
+    _ = write!(status.header, "WWW-Authenticate: Basic realm=\"{realm}\"\r\n");
     status
 }
 

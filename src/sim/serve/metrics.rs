@@ -94,8 +94,9 @@ fn export(sources: &[(String, f64)], wanted: &Wanted<'_>, now: i64, is_json: boo
     if is_json {
         return json((first, step, last), counts, &times, sources, &values);
     }
-    let legend = sources.iter().map(|(name, _)| format!("<entry>{name}</entry>")).collect::<String>();
-    let values = values.iter().map(|value| format!("<v>{value}</v>")).collect::<String>();
+    let tagged = |tag: &str, text: String, inner: &str| text + "<" + tag + ">" + inner + "</" + tag + ">";
+    let legend = sources.iter().fold(String::new(), |text, (name, _)| tagged("entry", text, name));
+    let values = values.iter().fold(String::new(), |text, value| tagged("v", text, value));
     let mut text = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<xport><meta><start>{first}</start><step>{step}</step><end>{last}</end>\
          <rows>{}</rows><columns>{}</columns><legend>{legend}</legend></meta><data>",
