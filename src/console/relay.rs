@@ -57,15 +57,26 @@ pub fn run(serving: Serving) -> Result<()> {
     }
     let mut lock = files::take_over(&serving.console.vm)?;
     files::write(&mut lock, &serving.console)?;
-    let listen = serving.console.mark.listen;
-    let listener = TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
-    listener.set_nonblocking(true)?;
+    let listener = match listen(&serving.console) {
+        Ok(listener) => listener,
+        Err(why) => {
+            lock.end();
+            return Err(why);
+        }
+    };
     report::say(LISTENS);
     leave_terminal()?;
     let relay = Relay { serving, viewers: Viewers::default(), last_asked: Mutex::new(None), wake };
     watch(&Arc::new(relay), &listener, &wakes, &lock)?;
     lock.end();
     Ok(())
+}
+
+fn listen(console: &Console) -> Result<TcpListener> {
+    let listen = console.mark.listen;
+    let listener = TcpListener::bind(listen).with_context(|| format!("cannot listen on {listen}"))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 /// Who started us waits for the end of what we print.

@@ -15,7 +15,8 @@ pub const LISTENS: &str = "listens";
 
 /// Closes what we were given beyond standard input, output and error, so that nobody waits for the relay to end,
 /// and leaves it to init, so that nobody has to wait for its end.
-const LEAVE: &str = r#"for fd in /proc/$$/fd/*; do fd=${fd##*/}; [ "$fd" -le 2 ] || eval "exec $fd>&-"; done 2>/dev/null; "$@" <&0 &"#;
+const LEAVE: &str =
+    r#"for fd in /proc/$$/fd/*; do fd=${fd##*/}; [ "$fd" -le 2 ] || eval "exec $fd>&-"; done; "$@" <&0 &"#;
 
 /// Has the VM's console listen as it should; a relay that does already stays.
 pub fn start(called_as: &Path, console: &Console) -> Result<()> {

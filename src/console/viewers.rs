@@ -9,7 +9,7 @@ const MAX_LOOKING: usize = 4;
 /// Connected, and not let in yet.
 const MAX_AT_THE_DOOR: usize = 8;
 /// With those on their way out; beyond that nobody is let near.
-const MAX_ALL: usize = 16;
+const MAX_ALL: usize = 64;
 
 /// Those who are connected, the one who has been longest first.
 #[derive(Default)]
