@@ -196,6 +196,16 @@ find_binary() {
     done
 }
 
+# What drivers on the front-end can only ask the hosts over TLS.
+tell_lacks() {
+    [ "$frontend" ] || return 0
+    case " $("$binary" features 2>/dev/null </dev/null) " in
+    *' tls '*) ;;
+    *) note "$binary was built without TLS: from here it gets neither consoles nor the use of CPUs, networks and disks." \
+        "Build one with: cargo build --release --no-default-features --features tls" ;;
+    esac
+}
+
 # add_dir DIR: into $dirs, after the folders it is in.
 add_dir() {
     case " $dirs " in
@@ -348,6 +358,7 @@ install_all() {
         [ -f "$here/remotes/$file" ] || fail "$here/remotes/$file is missing: unpack the whole release"
     done
     find_binary
+    tell_lacks
     dirs=
     for dir in vmm/xcp etc/vmm/xcp $im_dirs; do
         add_dir "$dir"
@@ -617,7 +628,7 @@ remove_entry() {
 # ---- the command line ------------------------------------------------------------------------------
 
 action=install
-binary='' configure='' sunstone='' dry_run='' vmm_executable=one_vmm_exec im_executable=one_im_ssh
+binary='' configure='' sunstone='' dry_run='' frontend='' vmm_executable=one_vmm_exec im_executable=one_im_ssh
 remotes=${ONE_LOCATION:+$ONE_LOCATION/var}
 remotes=${remotes:-/var/lib/one}/remotes
 etc=${ONE_LOCATION:+$ONE_LOCATION/etc}
@@ -639,7 +650,7 @@ while [ $# -gt 0 ]; do
     --configure) configure=yes ;;
     --sunstone) sunstone=yes ;;
     --check) action=check ;;
-    --frontend | --local) vmm_executable=one_vmm_sh im_executable=one_im_sh ;;
+    --frontend | --local) frontend=yes vmm_executable=one_vmm_sh im_executable=one_im_sh ;;
     --uninstall) action=uninstall ;;
     --dry-run) dry_run=yes ;;
     -h | --help)

@@ -78,6 +78,9 @@ pub enum Action {
     /// Print the links that make up the drivers, one a line
     #[command(hide = true)]
     Links,
+    /// Print what this program was built with
+    #[command(hide = true)]
+    Features,
     #[command(external_subcommand)]
     Other(Vec<OsString>),
 }
@@ -135,6 +138,7 @@ impl Action {
             #[cfg(feature = "simulator")]
             Action::Demo(args) => ("demo", demo::run(args)),
             Action::Links => (PROGRAM, Ok(links::all().join("\n"))),
+            Action::Features => (PROGRAM, Ok(links::features().join(" "))),
             Action::Other(words) => return links::not_an_action(words),
         };
         (name.to_owned(), result)

@@ -58,6 +58,12 @@ pub fn all() -> Vec<String> {
     actions.chain(probes).chain(storage).chain([MONITOR_CONTROL.to_owned()]).collect()
 }
 
+/// The parts that this program was built with, for `install.sh`.
+pub fn features() -> Vec<&'static str> {
+    let all = [("simulator", cfg!(feature = "simulator")), ("tls", cfg!(feature = "tls"))];
+    all.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name).collect()
+}
+
 /// `…/vmm/xcp/deploy` → `deploy`; `…/tm/xcp/clone` → `tm clone`; `…/im/xcp-probes.d/host/system/xcp-system` →
 /// `probe host/system`.
 pub fn words(link: &Path) -> Vec<OsString> {

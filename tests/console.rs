@@ -266,3 +266,37 @@ fn fifty_consoles_of_one_host() {
     let most = vms.iter().map(|vm| memory_kib(site.relay(vm), "RssAnon")).max().unwrap();
     assert!(most < 4096, "{most} KiB");
 }
+
+/// Drivers that run on the front-end: consoles listen there, and come over TLS.
+#[cfg(feature = "tls")]
+#[test]
+fn on_the_front_end_the_console_comes_over_tls() {
+    use sha2::{Digest, Sha256};
+    let host = Host::with_pool(&["--standalone", "--password", "xapis secret"]);
+    let uuid = format!("uuid={}", host.xe(&["host-list", "--minimal"]));
+    host.xe(&["host-param-set", &uuid, "name-label=localhost"]);
+    fs::write(host.path("password"), "root\nxapis secret\n").unwrap();
+    let xapi = host.serve_tls("localhost");
+    let digest = Sha256::digest(fs::read(host.path("cert.der")).unwrap());
+    let fingerprint: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let password = host.path("password").to_str().unwrap().to_owned();
+    let host = host.set("CONSOLE", "yes").set("XE_SERVER", "HOST").set("XE_PASSWORD_FILE", &password);
+    let host = host.set("XAPI_PORT", &xapi.port.to_string()).set("XAPI_FINGERPRINT", &fingerprint);
+    let site = Site { host, port: free_port(), _xapi: xapi };
+    let graphics = format!("<GRAPHICS><PORT>{}</PORT><TYPE>VNC</TYPE>{PASSWORD}</GRAPHICS>", site.port);
+    let recorded = Recorded::load("deploy").with(GRAPHICS, &graphics);
+    let said = site.host.deploy_document("localhost", &recorded.stdin);
+    assert!(!said.stderr.contains("console"), "{said:?}");
+    let uuid = said.ok();
+    for _ in 0..2 {
+        let mut viewer = site.viewer();
+        assert_eq!(viewer.log_in("003.008", "geheim"), 0);
+        viewer.begin();
+        assert_eq!(viewer.pixel(5, 7), [0, 7, 5, 0]);
+        viewer.ask_for_all();
+        viewer.skip(320 * 200 * 4 + 16);
+    }
+    let message = Recorded::load("shutdown.3").stdin;
+    site.host.run("shutdown", &[&uuid, "localhost", "1", "localhost"], &message).ok();
+    assert!(!site.listens());
+}

@@ -115,3 +115,9 @@ fn from_the_front_end_the_host_of_the_arguments_is_asked_and_no_secret_is_on_a_c
     let line = host.run("poll", &[&uuid, "xcp-a"], b"").failure();
     assert!(line.contains("Authentication failed") && !line.contains("wrong"), "{line}");
 }
+
+#[test]
+fn install_sh_can_ask_what_the_program_was_built_with() {
+    let features = Host::new().one_xcp(&["features"]).ok();
+    assert_eq!(features.split(' ').any(|feature| feature == "tls"), cfg!(feature = "tls"));
+}

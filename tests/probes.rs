@@ -237,3 +237,21 @@ fn up_to_6_10_an_imported_vm_is_told_by_its_deploy_id() {
         assert_eq!(told("vm/monitor", "xcp-monitor").starts_with(&used), imports, "{release}");
     }
 }
+
+#[test]
+fn figures_of_cpu_network_and_disks_come_from_xapis_socket() {
+    let host = Host::new();
+    let xapi = host.serve("xcp-a");
+    let host = host.set("XAPI_SOCKET", xapi.socket.to_str().unwrap());
+    host.deploy().ok();
+    let said = probe(&host, "host/monitor", "xcp-monitor", &["xcp", "0", "xcp-a"]);
+    assert_eq!(said.stderr, "");
+    // 1024 bytes a second, for the ten seconds that a first look goes back, on each of two interfaces.
+    let text = said.ok();
+    let received: u64 = text.lines().find_map(|line| line.strip_prefix("NETRX=")).unwrap().parse().unwrap();
+    assert!([20_480, 10_240, 30_720].contains(&received), "{text}");
+    drop(xapi);
+    let said = probe(&host, "vm/monitor", "xcp-monitor", &["xcp", "0", "xcp-a"]);
+    assert!(said.stderr.starts_with("WARN: no figures of CPU, network and disks: "), "{said:?}");
+    assert!(said.ok().contains("VM = [ ID=\"1\""));
+}

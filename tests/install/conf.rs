@@ -1,6 +1,6 @@
 //! The entries in `oned.conf` and `monitord.conf`.
 
-use crate::site::Site;
+use crate::site::{Site, write_program};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
@@ -76,6 +76,18 @@ fn without_configure_the_entries_are_printed_and_nothing_is_written() {
         assert!(said.contains("\"one_vmm_sh\"") && said.contains("\"one_im_sh\""), "{said}");
         assert!(!said.contains("one_vmm_exec") && !said.contains("one_im_ssh"), "{said}");
     }
+}
+
+#[test]
+fn a_program_without_tls_is_told_of_where_it_lacks_it() {
+    let site = Site::new();
+    let lacks = "was built without TLS";
+    assert!(site.run(&["--frontend", "--dry-run"]).done().contains(lacks));
+    assert!(!site.run(&["--dry-run"]).done().contains(lacks));
+    let program = fs::read_to_string(site.package().join("one-xcp")).unwrap();
+    let with_tls = program.replacen("link) shift", "features) echo simulator tls ;;\nlink) shift", 1);
+    write_program(&site.package().join("one-xcp"), &with_tls);
+    assert!(!site.run(&["--frontend", "--dry-run"]).done().contains(lacks));
 }
 
 #[test]
