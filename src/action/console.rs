@@ -21,21 +21,26 @@ pub struct Args {
     host: String,
 }
 
-/// Has the console listen that the template asks for, or none, and marks the VM for it: for a VM that runs and
-/// may have been marked for another template.
+/// Has the console listen that the template asks for, or none: for a VM that runs and may have been marked for
+/// another template.
 pub fn open(caller: &Caller, conf: &Conf, xe: &Xe, host: &str, vm: &one::Vm, uuid: &Uuid) {
-    let opened = Graphics::of(vm, conf, host).and_then(|graphics| {
-        let Some(graphics) = graphics else {
-            close(uuid);
-            // Most have no such mark.
-            let other_config = call("vm-param-remove").set("uuid", uuid).set("param-name", "other-config");
-            _ = xe.run(&other_config.set("param-key", MARK));
-            return Ok(());
-        };
-        xe.run(&vm::set(uuid).set_all([graphics.param()]))?;
-        console::start(&caller.called_as, &graphics.of_vm(uuid))
-    });
-    warn(opened);
+    match Graphics::of(vm, conf, host) {
+        Ok(graphics) => reopen(caller, xe, graphics, uuid),
+        Err(why) => warn(Err(why)),
+    }
+}
+
+/// As [`open`] where it is known what the template asks for.
+pub fn reopen(caller: &Caller, xe: &Xe, graphics: Option<Graphics>, uuid: &Uuid) {
+    let Some(graphics) = graphics else {
+        close(uuid);
+        // Most have no such mark.
+        let other_config = call("vm-param-remove").set("uuid", uuid).set("param-name", "other-config");
+        _ = xe.run(&other_config.set("param-key", MARK));
+        return;
+    };
+    let marked = xe.run(&vm::set(uuid).set_all([graphics.param()]));
+    warn(marked.and_then(|_| console::start(&caller.called_as, &graphics.of_vm(uuid))));
 }
 
 /// As [`open`] for a VM that was marked when it was made.

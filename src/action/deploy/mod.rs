@@ -65,12 +65,12 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
         Found::Running { uuid, older } => {
             report::info(format!("VM {} already runs on {} as {uuid}", vm.vm_id, pool.host.name_label));
             remove_replaced(&xe, &plan, &uuid, &older)?;
-            console::open(caller, &conf, &xe, &args.host, &vm, &uuid);
+            console::reopen(caller, &xe, graphics, &uuid);
             return Ok(uuid.to_string());
         }
         Found::WithSnapshots(uuid) => {
             let answer = existing::restart(&xe, &pool, &uuid)?;
-            console::open(caller, &conf, &xe, &args.host, &vm, &uuid);
+            console::reopen(caller, &xe, graphics, &uuid);
             return Ok(answer);
         }
         Found::Halted { newest, older } => (Some(newest), older),

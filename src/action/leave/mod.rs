@@ -55,6 +55,7 @@ pub fn run(caller: &Caller, args: &Leaving, power_off: PowerOff) -> Result<Strin
     let xe = caller.xe(&conf, &args.host)?;
     let lock = Caller::lock(&xe, vm_id)?;
     let Some((vm, vbds)) = find(&xe, deploy_id.as_ref(), vm_id)? else {
+        deploy_id.iter().for_each(console::close);
         report::info(format!("the pool has no VM {}: nothing to do", args.deploy_id));
         return Ok(String::new());
     };
