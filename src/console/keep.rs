@@ -58,11 +58,13 @@ pub fn keep_one(called_as: &Path, key: &Key, host: &str, vm: &Running) -> Result
     if running.is_some_and(|relay| relay.host == host && relay.mark == vm.mark) {
         return Ok(());
     }
-    let password = match vm.mark.has_password() {
-        true => Some(vm.mark.seal().and_then(|seal| key.open(seal)).context(
+    let password = if vm.mark.has_password() {
+        let password = vm.mark.seal().and_then(|seal| key.open(seal));
+        Some(password.context(
             "its console's password cannot be read: the pool's secret is another, or not to be had",
-        )?),
-        false => None,
+        )?)
+    } else {
+        None
     };
     let (vm_id, vm, mark) = (vm.vm_id, vm.vm.clone(), vm.mark.clone());
     start(called_as, &Console { vm_id, vm, host: host.to_owned(), mark, password })
