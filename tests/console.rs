@@ -22,7 +22,7 @@ const PASSWORD: &str = "<PASSWD>geheim</PASSWD>";
 struct Site {
     host: Host,
     port: u16,
-    _xapi: Serving,
+    xapi: Serving,
 }
 
 impl Site {
@@ -35,7 +35,7 @@ impl Site {
         fs::write(host.path("ptoken"), "the pool's secret").unwrap();
         let (socket, secret) = (xapi.socket.clone(), host.path("ptoken"));
         let host = host.set("CONSOLE", "yes").set("XAPI_SOCKET", socket.to_str().unwrap());
-        Site { host: host.set("POOL_SECRET_FILE", secret.to_str().unwrap()), port: free_port(), _xapi: xapi }
+        Site { host: host.set("POOL_SECRET_FILE", secret.to_str().unwrap()), port: free_port(), xapi }
     }
 
     /// Deploys with a console on the site's port; `more` goes into GRAPHICS.
@@ -154,6 +154,21 @@ fn a_random_password_that_did_not_come_opens_no_console() {
 }
 
 #[test]
+fn what_no_console_can_be_made_of_is_said_and_the_vm_runs() {
+    let site = Site::new();
+    for (more, word) in [
+        ("<PORT>auto</PORT>", "GRAPHICS/PORT is \"auto\""),
+        ("<PASSWD><![CDATA[a\nb]]></PASSWD>", "GRAPHICS/PASSWD holds"),
+        ("<LISTEN>vnc.example.org</LISTEN>", "GRAPHICS/LISTEN"),
+    ] {
+        let said = site.deploy(more);
+        assert!(said.stderr.contains(word), "{said:?}");
+        said.ok();
+    }
+    assert!(site.listens(), "an address that is none becomes 127.0.0.1");
+}
+
+#[test]
 fn a_console_that_cannot_listen_is_said_and_the_vm_runs() {
     let site = Site::new();
     let _taken = std::net::TcpListener::bind(("127.0.0.1", site.port)).unwrap();
@@ -193,14 +208,14 @@ fn a_relay_ends_when_its_vm_has() {
 fn a_viewer_hears_why_there_is_no_picture() {
     let mut site = Site::new();
     site.deploy("").ok();
-    site._xapi = site.host.serve("xcp-b");
+    site.xapi = site.host.serve("xcp-b");
     let socket = site.host.path("xapi-xcp-a");
     fs::remove_file(socket).unwrap();
     let mut viewer = site.viewer();
     let why = viewer.refusal();
     assert!(why.contains("gives no console of"), "{why}");
     // The next one after XAPI is back sees it.
-    site._xapi = site.host.serve("xcp-a");
+    site.xapi = site.host.serve("xcp-a");
     let mut viewer = site.viewer();
     viewer.enter();
     assert_eq!(viewer.pixel(1, 2), [0, 2, 1, 0]);
@@ -271,18 +286,15 @@ fn fifty_consoles_of_one_host() {
 #[cfg(feature = "tls")]
 #[test]
 fn on_the_front_end_the_console_comes_over_tls() {
-    use sha2::{Digest, Sha256};
     let host = Host::with_pool(&["--standalone", "--password", "xapis secret"]);
     let uuid = format!("uuid={}", host.xe(&["host-list", "--minimal"]));
     host.xe(&["host-param-set", &uuid, "name-label=localhost"]);
     fs::write(host.path("password"), "root\nxapis secret\n").unwrap();
     let xapi = host.serve_tls("localhost");
-    let digest = Sha256::digest(fs::read(host.path("cert.der")).unwrap());
-    let fingerprint: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     let password = host.path("password").to_str().unwrap().to_owned();
     let host = host.set("CONSOLE", "yes").set("XE_SERVER", "HOST").set("XE_PASSWORD_FILE", &password);
-    let host = host.set("XAPI_PORT", &xapi.port.to_string()).set("XAPI_FINGERPRINT", &fingerprint);
-    let site = Site { host, port: free_port(), _xapi: xapi };
+    let host = host.set("XAPI_PORT", &xapi.port.to_string()).set("XAPI_FINGERPRINT", &xapi.fingerprint);
+    let site = Site { host, port: free_port(), xapi };
     let graphics = format!("<GRAPHICS><PORT>{}</PORT><TYPE>VNC</TYPE>{PASSWORD}</GRAPHICS>", site.port);
     let recorded = Recorded::load("deploy").with(GRAPHICS, &graphics);
     let said = site.host.deploy_document("localhost", &recorded.stdin);

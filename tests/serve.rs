@@ -106,7 +106,6 @@ fn a_console_is_an_rfb_screen_that_a_key_changes() {
 mod over_tls {
     use super::{Host, Serving, take, uuid};
     use one_xcp::xapi::{Refused, Server, Trust, Xapi};
-    use sha2::{Digest, Sha256};
     use std::fs;
     use std::io::{Read, Write};
 
@@ -119,11 +118,6 @@ mod over_tls {
         let uuid = format!("uuid={}", host.xe(&["host-list", "--minimal"]));
         host.xe(&["host-param-set", &uuid, "name-label=localhost"]);
         host
-    }
-
-    fn fingerprint(host: &Host) -> String {
-        let digest = Sha256::digest(fs::read(host.path("cert.der")).unwrap());
-        digest.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
     }
 
     fn xapi(host: &Host, serving: &Serving, trust: Trust) -> Xapi {
@@ -141,7 +135,7 @@ mod over_tls {
     fn a_certificate_is_taken_by_its_fingerprint_or_its_authority_and_no_other_way() {
         let host = front_end();
         let serving = host.serve_tls("localhost");
-        let pinned = Trust::read(&fingerprint(&host), None).unwrap();
+        let pinned = Trust::read(&serving.fingerprint, None).unwrap();
         assert!(text(&xapi(&host, &serving, pinned)).unwrap().ends_with("</xport>"));
         let file = host.path("cert.pem");
         let signed = Trust::read("", file.to_str()).unwrap();
@@ -149,7 +143,7 @@ mod over_tls {
 
         let other = Trust::read(&"ab".repeat(32), None).unwrap();
         let error = format!("{:#}", text(&xapi(&host, &serving, other)).unwrap_err());
-        assert!(error.contains(&fingerprint(&host)) && error.contains("XAPI_FINGERPRINT"), "{error}");
+        assert!(error.contains(&serving.fingerprint) && error.contains("XAPI_FINGERPRINT"), "{error}");
         let error = format!("{:#}", text(&xapi(&host, &serving, Trust::default())).unwrap_err());
         assert!(error.contains("set XAPI_FINGERPRINT or XAPI_CA_FILE"), "{error}");
         let strange = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
@@ -176,7 +170,7 @@ mod over_tls {
         let host = front_end();
         let serving = host.serve_tls("localhost");
         fs::write(host.path("password"), "root\nfalsch\n").unwrap();
-        let trust = Trust::read(&fingerprint(&host), None).unwrap();
+        let trust = Trust::read(&serving.fingerprint, None).unwrap();
         let error = text(&xapi(&host, &serving, trust)).unwrap_err();
         assert_eq!(error.downcast_ref::<Refused>().map(|refused| refused.code), Some(401));
         let shown = format!("{error:#}");
@@ -187,7 +181,7 @@ mod over_tls {
     fn a_console_comes_over_tls() {
         let host = front_end();
         let serving = host.serve_tls("localhost");
-        let trust = Trust::read(&fingerprint(&host), None).unwrap();
+        let trust = Trust::read(&serving.fingerprint, None).unwrap();
         let mut screen = xapi(&host, &serving, trust).console(&uuid(&host, "one-1")).unwrap();
         assert_eq!(&take(&mut screen), b"RFB 003.008\n");
         screen.write_all(b"RFB 003.008\n").unwrap();
@@ -200,14 +194,13 @@ mod over_tls {
         let host = front_end();
         let serving = host.serve_tls("localhost");
         let (port, password) = (serving.port.to_string(), host.path("password"));
-        let fingerprint = fingerprint(&host);
         let ask = |pin: &str| {
             let mut command = host.command(super::common::PROGRAM);
             command.env("XE_SERVER", "HOST").env("XE_PASSWORD_FILE", &password).env("XAPI_PORT", &port);
             command.env("XAPI_FINGERPRINT", pin);
             super::common::said(command.args(["probe", "host/monitor", "xcp", "0", "localhost"]), b"")
         };
-        let said = ask(&fingerprint);
+        let said = ask(&serving.fingerprint);
         assert!(said.stderr.is_empty(), "{said:?}");
         assert!(said.ok().contains("NETTX="));
         let said = ask("");

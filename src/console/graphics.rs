@@ -19,13 +19,21 @@ impl Graphics {
     /// is said in the VM's log.
     pub fn of(vm: &Vm, conf: &Conf, host: &str) -> Result<Option<Graphics>> {
         let section = vm.section("GRAPHICS");
-        let Some(port) = section.get::<u16>("PORT")?.filter(|port| *port > 0) else { return Ok(None) };
+        let port = section.get::<u16>("PORT").unwrap_or_else(|why| {
+            report::warn(format!("{why:#}: the VM gets no console"));
+            None
+        });
+        let Some(port) = port.filter(|port| *port > 0) else { return Ok(None) };
         if !section.text("TYPE").eq_ignore_ascii_case("VNC") || !wanted(conf)? {
             return Ok(None);
         }
         let password = Some(section.text("PASSWD").to_owned()).filter(|password| !password.is_empty());
         if password.is_none() && section.is_yes("RANDOM_PASSWD") {
             report::warn("GRAPHICS has RANDOM_PASSWD and no PASSWD came with it: the VM gets no console");
+            return Ok(None);
+        }
+        if password.as_ref().is_some_and(|password| password.chars().any(char::is_control)) {
+            report::warn("GRAPHICS/PASSWD holds what no viewer can type: the VM gets no console");
             return Ok(None);
         }
         let listen = SocketAddr::new(address(section.text("LISTEN")), port);

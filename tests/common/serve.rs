@@ -1,6 +1,7 @@
 //! XAPI's HTTP of the simulated pool, served while a test runs.
 
 use super::{Host, PROGRAM};
+use sha2::{Digest, Sha256};
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -18,6 +19,8 @@ pub struct Serving {
     pub socket: PathBuf,
     /// With TLS: its port on this machine.
     pub port: u16,
+    /// With TLS: its certificate's, as openssl prints it.
+    pub fingerprint: String,
 }
 
 impl Drop for Serving {
@@ -48,7 +51,7 @@ impl Host {
         let socket = self.path(&format!("xapi-{host}"));
         let child = self.serving(&["--socket", socket.to_str().unwrap(), "--host", host]);
         eventually("it listens", || UnixStream::connect(&socket).is_ok());
-        Serving { child, socket, port: 0 }
+        Serving { child, socket, port: 0, fingerprint: String::new() }
     }
 
     /// Serves TLS with a certificate of its own making for `localhost`, which is left in `cert.pem`.
@@ -56,13 +59,14 @@ impl Host {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         fs::write(self.path("cert.pem"), made.cert.pem()).unwrap();
         fs::write(self.path("xapi-ssl.pem"), made.cert.pem() + &made.signing_key.serialize_pem()).unwrap();
-        fs::write(self.path("cert.der"), made.cert.der()).unwrap();
+        let digest = Sha256::digest(made.cert.der());
+        let fingerprint = digest.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":");
         let port = free_port();
         let (address, file) = (format!("127.0.0.1:{port}"), self.path("xapi-ssl.pem"));
         let child =
             self.serving(&["--tcp", &address, "--certificate", file.to_str().unwrap(), "--host", host]);
         eventually("it listens", || TcpStream::connect(&address).is_ok());
-        Serving { child, socket: PathBuf::new(), port }
+        Serving { child, socket: PathBuf::new(), port, fingerprint }
     }
 
     fn serving(&self, args: &[&str]) -> Child {
