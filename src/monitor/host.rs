@@ -72,6 +72,7 @@ impl Host {
     }
 
     /// For a single round that tells everything.
+    #[must_use]
     pub fn for_one_round(self) -> Host {
         Host { details: Mutex::default(), ..self }
     }
