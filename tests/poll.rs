@@ -83,6 +83,6 @@ fn its_own_memory_stays_small() {
 fn opennebula_before_4_14_reads_other_names() {
     let host = Host::new();
     let uuid = host.deploy().ok();
-    std::fs::write(host.path("remotes/VERSION"), "4.12.3\n").unwrap();
+    fs::write(host.path("remotes/VERSION"), "4.12.3\n").unwrap();
     assert_eq!(host.run("poll", &[&uuid, "xcp-a"], b"").ok(), "STATE=a USEDMEMORY=524288");
 }
