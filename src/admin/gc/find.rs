@@ -119,14 +119,13 @@ impl Judge<'_> {
             return None;
         }
         let reason = match self.claim(vm_id) {
-            _ if is_persistent(vdi) => Some(PERSISTENT.to_owned()),
-            Claim::Claimed => {
-                Some(format!("OpenNebula still has VM {vm_id}, and may miss what its guest wrote"))
-            }
-            Claim::Unknown => Some("nobody told whether OpenNebula still has its VM (--vms-of)".to_owned()),
-            Claim::Unclaimed => None,
+            _ if is_persistent(vdi) => PERSISTENT.to_owned(),
+            Claim::Claimed => format!("OpenNebula still has VM {vm_id}, and may miss what its guest wrote"),
+            Claim::Unknown => "nobody told whether OpenNebula still has its VM (--vms-of)".to_owned(),
+            // XAPI gives a copy all tags of what it was copied from.
+            Claim::Unclaimed => "it may be a copy that somebody made of the disk, to keep".to_owned(),
         };
-        let precious = reason.map(|reason| Precious { vdi: vdi.uuid.clone(), disk_id, reason });
+        let precious = Precious { vdi: vdi.uuid.clone(), disk_id, reason };
         let why = format!("it was disk {disk_id}, and the pool has its VM no more");
         Some(Leftover::remove(Kind::Vdi, &vdi.uuid, vm_id, &why, Removal::Vdi(precious)))
     }

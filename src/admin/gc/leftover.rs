@@ -42,8 +42,8 @@ pub enum Removal {
     Whole(Vec<Precious>),
     /// Only the VM's record: another VM has its disks.
     Record,
-    /// A VDI; whether it must be saved first.
-    Vdi(Option<Precious>),
+    /// A VDI, which must be saved first.
+    Vdi(Precious),
     SuspendImage,
 }
 
@@ -77,7 +77,7 @@ impl Leftover {
     pub fn precious(&self) -> &[Precious] {
         match &self.fate {
             Fate::Remove(Removal::Whole(disks)) => disks,
-            Fate::Remove(Removal::Vdi(disk)) => disk.as_slice(),
+            Fate::Remove(Removal::Vdi(disk)) => std::slice::from_ref(disk),
             _ => &[],
         }
     }

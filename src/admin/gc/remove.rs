@@ -34,7 +34,7 @@ impl Remover<'_> {
             Removal::HalfMade => self.half_made(leftover),
             Removal::Record => self.record(leftover),
             Removal::Whole(_) => self.whole(leftover),
-            Removal::Vdi(precious) => self.vdi(leftover, precious.as_ref()),
+            Removal::Vdi(precious) => self.vdi(leftover, precious),
             Removal::SuspendImage => self.suspend_image(leftover),
         }
     }
@@ -85,14 +85,12 @@ impl Remover<'_> {
         leave::remove::run(self.xe, &vm.uuid, &vbds)
     }
 
-    fn vdi(&self, leftover: &Leftover, precious: Option<&Precious>) -> Result<()> {
+    fn vdi(&self, leftover: &Leftover, disk: &Precious) -> Result<()> {
         let vdi = Vdi::find(self.xe, &leftover.uuid)?.context("it is gone")?;
         let made_for = mark::vm_of_vdi(&vdi.tags).context(CHANGED)?;
         ensure!(vdi.vbds == 0 && !vdi.is_a_snapshot, CHANGED);
         ensure!(vm::Vm::find(self.xe, &made_for)?.is_none(), "its VM is in the pool");
-        if let Some(disk) = precious {
-            self.save(leftover.vm_id, disk)?;
-        }
+        self.save(leftover.vm_id, disk)?;
         self.xe.run(&vdi::destroy(&vdi.uuid)).map(drop)
     }
 
