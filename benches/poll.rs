@@ -1,5 +1,5 @@
 //! What `poll` costs beside the `xe` it waits for: CPU time a call, and the peak of its memory.
-#![allow(clippy::unwrap_used, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::indexing_slicing)]
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

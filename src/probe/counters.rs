@@ -41,11 +41,12 @@ pub struct Counters {
 #[derive(Clone, Debug, Default)]
 struct Owner {
     counts: [Option<f64>; COUNTED.len()],
+    /// The counts when the round began.
+    before: [Option<f64>; COUNTED.len()],
     /// In the last round: seconds of CPU used, and seconds measured.
     cpu_seconds: f64,
     seconds: f64,
-    /// The measurement that these last went up by.
-    last_cpu_time: u64,
+    /// The newest measurement.
     last_time: u64,
 }
 
@@ -58,7 +59,8 @@ impl Counters {
     pub fn begin(&mut self, start: u64) {
         self.last_time = start;
         for owner in self.owners.values_mut() {
-            (owner.cpu_seconds, owner.seconds, owner.last_cpu_time) = (0.0, 0.0, 0);
+            owner.before = owner.counts;
+            (owner.cpu_seconds, owner.seconds) = (0.0, 0.0);
         }
     }
 
@@ -81,17 +83,16 @@ impl Counters {
             self.owners.insert(owner.clone(), Owner::default());
         }
         let Some(owner) = self.owners.get_mut(owner) else { return };
-        owner.last_time = time;
+        // There are several figures for one time: of each VIF, disk and CPU.
+        if owner.last_time != time {
+            owner.last_time = time;
+            owner.seconds += step;
+        }
         if let Some(count) = place(figure).and_then(|place| owner.counts.get_mut(place)) {
             *count = Some(count.unwrap_or(0.0) + rate * step);
             return;
         }
         owner.cpu_seconds += rate * step;
-        // A VM has a figure for each of its CPUs.
-        if owner.last_cpu_time != time {
-            owner.last_cpu_time = time;
-            owner.seconds += step;
-        }
     }
 
     /// A counter's value; none if it was never measured.
@@ -99,6 +100,13 @@ impl Counters {
         let count = *self.owners.get(owner)?.counts.get(place(figure)?)?;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "finite and not below 0")]
         count.map(|count| count as u64)
+    }
+
+    /// How fast a counter grew in the last round, per second.
+    pub fn per_second(&self, owner: &Uuid, figure: Figure) -> Option<f64> {
+        let (owner, place) = (self.owners.get(owner)?, place(figure)?);
+        let (now, before) = ((*owner.counts.get(place)?)?, owner.before.get(place)?.unwrap_or(0.0));
+        (owner.seconds > 0.0).then(|| (now - before) / owner.seconds)
     }
 
     /// How much of a CPU was in use in the last round, in percent; of two whole CPUs 200.
@@ -164,8 +172,10 @@ mod tests {
         counters.begin(1010);
         counters.add(&uuid(), Figure::NetTx, 0.2, 1015, 5.0);
         assert_eq!(counters.count(&uuid(), Figure::NetTx), Some(53));
+        assert_eq!(counters.per_second(&uuid(), Figure::NetTx), Some(0.2));
+        assert_eq!(counters.per_second(&uuid(), Figure::NetRx), None);
         assert_eq!(counters.count(&uuid(), Figure::NetRx), None);
-        assert_eq!(counters.cpu_percent(&uuid()), None);
+        assert_eq!(counters.cpu_percent(&uuid()), Some(0.0));
     }
 
     #[test]

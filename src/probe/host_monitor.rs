@@ -33,6 +33,9 @@ pub fn run(subject: &Subject<'_>) -> Result<String> {
             if let Some(bytes) = counters.count(subject.host, figure) {
                 number(&mut text, name, bytes);
             }
+            if let Some(rate) = counters.per_second(subject.host, figure) {
+                number(&mut text, &format!("{name}_BW"), format!("{rate:.1}"));
+            }
         }
     }
     Ok(text)

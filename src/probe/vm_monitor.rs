@@ -103,5 +103,9 @@ fn measured(text: &mut String, uuid: &Uuid, counters: &Counters) {
         if let Some(count) = counters.count(uuid, figure) {
             _ = writeln!(text, "{name}=\"{count}\"");
         }
+        // What Sunstone draws since 7.0 (fireedge, modules/resources/VirtualMachine/Tabs/Network/graphs.js).
+        if let Some(rate) = counters.per_second(uuid, figure) {
+            _ = writeln!(text, "{name}_BW=\"{rate:.1}\"");
+        }
     }
 }

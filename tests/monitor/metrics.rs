@@ -78,6 +78,8 @@ fn counters_grow_and_survive_a_new_client() {
         assert!(restarted >= last, "{restarted} after {last}");
         last = restarted;
     }
+    let text = monitord.wait_for("MONITOR_VM", "", 0).text;
+    assert_eq!(value(&text, "NETRX_BW"), Some(1000.0), "{text}");
     assert!(!site.log().contains("metrics"), "{}", site.log());
 }
 
