@@ -67,9 +67,11 @@ pub fn run(serving: Serving) -> Result<()> {
     report::say(LISTENS);
     leave_terminal()?;
     let relay = Relay { serving, viewers: Viewers::default(), last_asked: Mutex::new(None), wake };
-    watch(&Arc::new(relay), &listener, &wakes, &lock)?;
+    let watched = watch(&Arc::new(relay), &listener, &wakes, &lock);
+    // Who sees the file gone finds the port free.
+    drop(listener);
     lock.end();
-    Ok(())
+    watched
 }
 
 fn listen(console: &Console) -> Result<TcpListener> {
