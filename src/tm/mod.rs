@@ -23,6 +23,7 @@ mod prebackup;
 mod prebackup_live;
 mod premigrate;
 mod resize;
+mod restore;
 mod show;
 mod snap_create;
 mod snap_create_live;
@@ -53,7 +54,7 @@ pub struct Args {
 }
 
 /// The scripts, as OpenNebula calls them.
-pub const SCRIPTS: [&str; 22] = [
+pub const SCRIPTS: [&str; 23] = [
     "clone",
     "context",
     "cpds",
@@ -72,6 +73,7 @@ pub const SCRIPTS: [&str; 22] = [
     "prebackup_live",
     "premigrate",
     "resize",
+    "restore",
     "snap_create",
     "snap_create_live",
     "snap_delete",
@@ -99,6 +101,7 @@ pub fn run(caller: &Caller, args: &Args) -> (String, Result<String>) {
         "postmigrate" => postmigrate::run(&call),
         "premigrate" => premigrate::run(&call),
         "resize" => resize::run(&call),
+        "restore" => restore::run(&call),
         "snap_create" => snap_create::run(&call),
         "snap_create_live" => snap_create_live::run(&call),
         "snap_delete" => snap_delete::run(&call),
@@ -147,6 +150,12 @@ impl Call<'_> {
         let mut xe = self.caller.xe(&self.conf, &host)?;
         bridge::set(&mut xe, &self.conf, &[&host])?;
         Ok(xe)
+    }
+
+    /// A script of OpenNebula's datastores, `remotes/datastore/NAME`; none by hand.
+    fn datastore_script(&self, name: &str) -> Option<PathBuf> {
+        let file = self.caller.called_as.ancestors().nth(3)?.join("datastore").join(name);
+        file.is_file().then_some(file)
     }
 
     /// A script of another transfer manager's, `remotes/tm/FOLDER/NAME`; none by hand.

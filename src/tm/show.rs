@@ -13,7 +13,10 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A VM or a datastore, as OpenNebula has it.
-pub struct Shown(Element);
+pub struct Shown {
+    root: Element,
+    xml: String,
+}
 
 /// `onevm show ID`.
 pub fn vm(id: u32) -> Result<Shown> {
@@ -23,6 +26,11 @@ pub fn vm(id: u32) -> Result<Shown> {
 /// `onedatastore show ID`.
 pub fn datastore(id: u32) -> Result<Shown> {
     ask("onedatastore", id)
+}
+
+/// `oneimage show ID`.
+pub fn image(id: u32) -> Result<Shown> {
+    ask("oneimage", id)
 }
 
 /// Whether OpenNebula's commands are on this machine.
@@ -46,23 +54,32 @@ fn ask(name: &str, id: u32) -> Result<Shown> {
     let complaint = report::one_line(&String::from_utf8_lossy(&said.stderr));
     ensure!(said.status.success(), "{name} show {id}: {complaint}");
     let text = String::from_utf8(said.stdout).with_context(|| format!("{name} show {id}"))?;
-    Ok(Shown(Element::parse(&format!("what {name} show {id} says"), &text)?))
+    let root = Element::parse(&format!("what {name} show {id} says"), &text)?;
+    // For passing it on, inside of another document.
+    let xml = text.trim_start().strip_prefix("<?xml").and_then(|rest| rest.split_once("?>"));
+    let xml = xml.map_or(text.as_str(), |(_, document)| document).to_owned();
+    Ok(Shown { root, xml })
 }
 
 impl Shown {
     /// A number or word at the top of the document; empty if it is not there.
     pub fn text(&self, name: &str) -> &str {
-        self.0.text(name)
+        self.root.text(name)
+    }
+
+    /// The document itself.
+    pub fn xml(&self) -> &str {
+        &self.xml
     }
 
     /// An attribute of the template; empty if it is not set.
     pub fn setting(&self, name: &str) -> String {
-        self.0.all("TEMPLATE").next().map_or("", |template| template.text(name)).to_owned()
+        self.root.all("TEMPLATE").next().map_or("", |template| template.text(name)).to_owned()
     }
 
     /// A VM's disk; the error names its number.
     pub fn disk(&self, disk_id: u32) -> Result<Element> {
-        let mut disks = self.0.child("TEMPLATE")?.all("DISK");
+        let mut disks = self.root.child("TEMPLATE")?.all("DISK");
         let disk = disks.find(|disk| disk.text("DISK_ID") == disk_id.to_string());
         disk.cloned().with_context(|| format!("OpenNebula's VM has no disk {disk_id}"))
     }

@@ -1,6 +1,7 @@
 //! Backups: what lies in the VM's folder for OpenNebula to take away, and what is left in the pool.
 
 use crate::common::Said;
+use crate::common::steps::Wrong;
 use crate::site::Site;
 use std::fs;
 
@@ -71,4 +72,50 @@ fn a_backup_that_was_cut_short_is_cleared_by_the_next_step() {
         assert_eq!(site.host.dump(), step.before, "{step:#?}");
         assert!(site.has_disk_file(0));
     });
+}
+
+#[test]
+fn a_disk_is_restored_in_its_place() {
+    let site = Site::new();
+    let source = site.image();
+    site.tm_recorded("clone", &source).ok();
+    let first = site.disk(0);
+    site.host.write_vdi(&first, 0, b"then");
+    run(&site, "prebackup", "0").ok();
+    fs::copy(site.host.vm_folder(100, 2).join("backup/disk.0.0"), site.host.path("taken")).unwrap();
+    run(&site, "postbackup", "0").ok();
+    site.host.write_vdi(&first, 0, b"now!");
+    site.tm_recorded("snap_create", "").ok();
+
+    site.program("bin/oneimage", "#!/bin/sh\ncat \"$TMPDIR/one/oneimage.$3\"\n");
+    site.has(
+        "oneimage.9",
+        "<?xml version=\"1.0\"?><IMAGE><ID>9</ID><DATASTORE_ID>102</DATASTORE_ID></IMAGE>",
+    );
+    site.has("onedatastore.102", "<DATASTORE><ID>102</ID><DS_MAD>rsync</DS_MAD></DATASTORE>");
+    let ls = "#!/bin/sh\ncat >\"$TMPDIR/told\"; echo \"$*\" >>\"$TMPDIR/told\"\n\
+        echo '{\"0\":\"rsync://102//0:a4/x/disk.0.0\",\"1\":\"rsync://102//0:a4/x/disk.1.0\"}'\n";
+    site.program("remotes/datastore/rsync/ls", ls);
+    let taken = site.host.path("taken").display().to_string();
+    site.program("remotes/datastore/downloader.sh", &format!("#!/bin/sh\nexec cat '{taken}'\n"));
+    let words = [FOLDER, "2", "9", "-1", "0"];
+    let restore = |site: &Site| (site.tm_command("restore", &words), Vec::new());
+    site.each_in(&[Wrong::AnswerLost, Wrong::Killed], &restore, &|site, step| {
+        let now = site.host.vdi_bytes(&site.disk(0))[..4].to_vec();
+        match step.said.code {
+            Some(0) => assert_eq!(now, b"then", "{step:#?}"),
+            Some(_) => assert_eq!(now, b"now!", "{step:#?}"),
+            None => assert!(now == b"then" || now == b"now!"),
+        }
+        site.tm("restore", &words).ok();
+        assert_eq!(&site.host.vdi_bytes(&site.disk(0))[..4], b"then");
+        assert!(site.tagged("one-2-backup-of-disk-0").is_empty(), "{step:#?}");
+        site.tm_recorded("snap_revert", "").ok();
+        assert_eq!(&site.host.vdi_bytes(&site.disk(0))[..4], b"now!");
+    });
+    let told = fs::read_to_string(site.host.path("told")).unwrap();
+    assert!(
+        told.starts_with("<DS_DRIVER_ACTION_DATA><DATASTORE><ID>102") && told.ends_with("-i -1\n"),
+        "{told}"
+    );
 }

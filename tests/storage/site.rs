@@ -181,8 +181,17 @@ impl Site {
 
     /// Each call of the script going wrong in each way; afterwards `check`.
     pub fn each(&self, command: &dyn Fn(&Site) -> (Command, Vec<u8>), check: &dyn Fn(&Site, &Step)) {
-        let ways = [Wrong::Refused, Wrong::AnswerLost, Wrong::Terminated, Wrong::Killed];
-        each_call(&self.host, &ways, &|_| command(self), &|_, step| check(self, step));
+        self.each_in(&[Wrong::Refused, Wrong::AnswerLost, Wrong::Terminated, Wrong::Killed], command, check);
+    }
+
+    /// As [`Site::each`], in these ways only.
+    pub fn each_in(
+        &self,
+        ways: &[Wrong],
+        command: &dyn Fn(&Site) -> (Command, Vec<u8>),
+        check: &dyn Fn(&Site, &Step),
+    ) {
+        each_call(&self.host, ways, &|_| command(self), &|_, step| check(self, step));
     }
 }
 
