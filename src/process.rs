@@ -145,9 +145,10 @@ fn wait(child: &mut Child, limit: Duration, stop: Option<&AtomicBool>) -> Result
 
 fn cannot_start(program: &str, why: &io::Error) -> anyhow::Error {
     match why.kind() {
-        io::ErrorKind::NotFound => anyhow!(
+        io::ErrorKind::NotFound if program.ends_with("xe") => anyhow!(
             "there is no program {program}: install XAPI's xe here, or set XE in xcprc to where it is"
         ),
+        io::ErrorKind::NotFound => anyhow!("there is no program {program}"),
         io::ErrorKind::PermissionDenied => anyhow!("{program} is not an executable file for this user"),
         _ => anyhow!("cannot start {program}: {why}"),
     }

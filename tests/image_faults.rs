@@ -169,6 +169,17 @@ fn a_bad_stream_leaves_the_old_image() {
 }
 
 #[test]
+fn what_a_killed_writer_has_left_goes_and_nothing_else() {
+    let dir = TempDir::new().unwrap();
+    for name in [".disk.0.aB3xY9", ".disk.1.aB3xY9", ".disk.0.new", "disk.0.aB3xY9", ".disk.0.other-file"] {
+        fs::write(dir.path().join(name), b"half").unwrap();
+    }
+    vhd_to_file(&mut Cursor::new(vhd()), &dir.path().join("disk.0"), Format::Raw, None).unwrap();
+    let left = [".disk.0.new", ".disk.0.other-file", ".disk.1.aB3xY9", "disk.0", "disk.0.aB3xY9"];
+    assert_eq!(names(dir.path()), left);
+}
+
+#[test]
 fn an_image_that_was_made_larger_than_its_vdi_stays_so() {
     let dir = TempDir::new().unwrap();
     let target = dir.path().join("disk.0");

@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 
 /// Mode of an image that was not there before, less the umask.
 const NEW_MODE: u32 = 0o660;
+/// At the end of the name of a file that is being written.
+const RANDOM_CHARS: usize = 6;
 
 /// Reads what `xe vdi-export format=vhd` prints, to its end, and replaces the image at `path`, or the one that
 /// the link there leads to. Owner and mode stay; the file is sparse; `vhd` is a dynamic one, whatever it was.
@@ -40,14 +42,16 @@ fn replace(reader: &mut impl Read, path: &Path, format: Format, expected: Option
     let (target, old) = resolve(path)?;
     let directory = target.parent().context("it has no directory")?;
     let name = target.file_name().context("it has no file name")?;
+    // Hidden: one that a killed process leaves must not pass for a disk.N.
+    let prefix = [OsStr::new("."), name, OsStr::new(".")].join(OsStr::new(""));
     let mut stream = VhdStream::open(reader)?;
+    remove_left(directory, &prefix);
     check_space(directory, stream.allocated_bytes())?;
 
     let mode = old.as_ref().map_or(NEW_MODE, Metadata::mode) & 0o7777;
-    // Hidden: one that a killed process leaves must not pass for a disk.N.
-    let prefix = [OsStr::new("."), name, OsStr::new(".")].join(OsStr::new(""));
     let temporary = tempfile::Builder::new()
         .prefix(&prefix)
+        .rand_bytes(RANDOM_CHARS)
         .permissions(Permissions::from_mode(mode))
         .tempfile_in(directory)
         .with_context(|| format!("cannot create a file in {}", directory.display()))?;
@@ -79,6 +83,22 @@ fn resolve(path: &Path) -> Result<(PathBuf, Option<Metadata>)> {
             Ok((directory.join(name), None))
         }
         Err(error) => bail!(error),
+    }
+}
+
+/// What a killed process has left of an earlier try would fill the host's small disk: the VM's other actions wait
+/// for this one, so nobody is writing it.
+fn remove_left(directory: &Path, prefix: &OsStr) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let random = name.as_encoded_bytes().strip_prefix(prefix.as_encoded_bytes());
+        let is_ours = random.is_some_and(|random| {
+            random.len() == RANDOM_CHARS && random.iter().all(u8::is_ascii_alphanumeric)
+        });
+        if is_ours && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            _ = fs::remove_file(entry.path());
+        }
     }
 }
 

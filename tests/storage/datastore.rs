@@ -11,6 +11,7 @@ const MB: u64 = 1 << 20;
 fn an_image_has_its_files_bytes_and_its_mark() {
     let site = Site::new();
     let source = site.image();
+    assert_eq!(site.host.calls().len(), 6, "{:#?}", site.host.calls());
     let file = fs::read(site.host.path("disk.raw")).unwrap();
     assert!(site.host.vdi_bytes(&source) == file);
     assert_eq!(site.tagged("one-image-2"), [source.as_str()]);
