@@ -103,8 +103,8 @@ fn a_vm_that_is_terminated_while_suspended_or_off_leaves_nothing() {
 fn a_running_vm_is_not_deleted() {
     let life = Life::begin("clone");
     let vm = life.deploy();
-    let line = life.site.tm("delete", &[&life.place(""), "1", "0"]).failure();
-    assert!(line.contains("is running: it is not removed"), "{line}");
+    let said = life.site.tm("delete", &[&life.place(""), "1", "0"]).failure();
+    assert!(said.contains("is running: it is not removed"), "{said}");
     assert_eq!(life.site.host.vm_param(&vm, "power-state"), "running");
     assert!(life.site.host.vm_folder(0, 1).exists());
 }
