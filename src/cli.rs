@@ -2,7 +2,8 @@
 
 use crate::action::{
     Caller, attach_disk, attach_nic, cancel, console, console_relay, deploy, detach_disk, detach_nic, exec,
-    exec_cancel, migrate, poll, prereconfigure, reconfigure, resize, resize_disk, shutdown,
+    exec_cancel, migrate, poll, prereconfigure, reboot, reconfigure, reset, resize, resize_disk, restore,
+    save, shutdown, snapshot_create, snapshot_delete, snapshot_revert,
 };
 #[cfg(feature = "simulator")]
 use crate::admin::demo;
@@ -60,6 +61,13 @@ pub enum Action {
     UpdateConf(reconfigure::Args),
     Resize(resize::Args),
     ResizeDisk(resize_disk::Args),
+    Reboot(reboot::Args),
+    Reset(reset::Args),
+    Save(save::Args),
+    Restore(restore::Args),
+    SnapshotCreate(snapshot_create::Args),
+    SnapshotRevert(snapshot_revert::Args),
+    SnapshotDelete(snapshot_delete::Args),
     Probe(probe::Args),
     Datastore(datastore::Args),
     Tm(tm::Args),
@@ -125,6 +133,13 @@ impl Action {
             Action::UpdateConf(args) => ("update_conf", reconfigure::run(caller, args)),
             Action::Resize(args) => ("resize", resize::run(caller, args)),
             Action::ResizeDisk(args) => ("resize_disk", resize_disk::run(caller, args)),
+            Action::Reboot(args) => ("reboot", reboot::run(caller, args)),
+            Action::Reset(args) => ("reset", reset::run(caller, args)),
+            Action::Save(args) => ("save", save::run(caller, args)),
+            Action::Restore(args) => ("restore", restore::run(caller, args)),
+            Action::SnapshotCreate(args) => ("snapshot_create", snapshot_create::run(caller, args)),
+            Action::SnapshotRevert(args) => ("snapshot_revert", snapshot_revert::run(caller, args)),
+            Action::SnapshotDelete(args) => ("snapshot_delete", snapshot_delete::run(caller, args)),
             Action::Probe(args) => ("probe", probe::run(caller, args)),
             Action::Datastore(args) => return datastore::run(caller, args),
             Action::Tm(args) => return tm::run(caller, args),

@@ -24,16 +24,19 @@ const ACTIONS: &[&str] = &[
     "migrate_local",
     "poll",
     "prereconfigure",
+    "reboot",
     "reconfigure",
+    "reset",
     "resize",
     "resize_disk",
+    "restore",
+    "save",
     "shutdown",
+    "snapshot_create",
+    "snapshot_delete",
+    "snapshot_revert",
     "update_conf",
 ];
-
-/// Scripts of `vmm/xcp` that OpenNebula may call and that say that they cannot be had yet.
-const NOT_YET: &[&str] =
-    &["reboot", "reset", "restore", "save", "snapshot_create", "snapshot_delete", "snapshot_revert"];
 
 /// Probes that print their text, as folder and name below `im/xcp-probes.d`.
 pub const PROBES: [(&str, &str); 7] = [
@@ -51,7 +54,7 @@ const MONITOR_CONTROL: &str = "im/xcp.d/monitord-client_control.sh";
 
 /// All links, as paths below `remotes`.
 pub fn all() -> Vec<String> {
-    let actions = ACTIONS.iter().chain(NOT_YET).map(|name| format!("vmm/xcp/{name}"));
+    let actions = ACTIONS.iter().map(|name| format!("vmm/xcp/{name}"));
     let probes = PROBES.iter().map(|(folder, name)| format!("im/xcp-probes.d/{folder}/{name}"));
     let storage = datastore::SCRIPTS.iter().map(|name| format!("datastore/xcp/{name}"));
     let storage = storage.chain(tm::SCRIPTS.iter().map(|name| format!("tm/xcp/{name}")));
@@ -80,14 +83,10 @@ pub fn words(link: &Path) -> Vec<OsString> {
 /// The answer to a name that has no variant of its own in the command line.
 pub fn not_an_action(words: &[OsString]) -> (String, Result<String>) {
     let name = words.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    if NOT_YET.contains(&name.as_str()) {
-        let error = anyhow!("this release of one-xcp does not support the action {name} yet");
-        return (name, Err(error));
-    }
     let error = anyhow!(
         "there is no action {:?}; there are {}",
         name.chars().take(60).collect::<String>(),
-        ACTIONS.iter().chain(NOT_YET).copied().collect::<Vec<_>>().join(", ")
+        ACTIONS.join(", ")
     );
     (PROGRAM.to_owned(), Err(error))
 }

@@ -42,8 +42,10 @@ impl Drop for Undo<'_> {
 }
 
 /// What the undoing of a step that never happened is refused with.
-const NOTHING_TO_DO: [(&str, &str); 7] = [
+const NOTHING_TO_DO: [(&str, &str); 9] = [
     ("vm-shutdown", "VM_BAD_POWER_STATE"),
+    ("vm-start", "VM_BAD_POWER_STATE"),
+    ("vm-resume", "VM_BAD_POWER_STATE"),
     ("vbd-plug", "DEVICE_ALREADY_ATTACHED"),
     ("vbd-unplug", "DEVICE_ALREADY_DETACHED"),
     ("vbd-insert", "VBD_NOT_EMPTY"),

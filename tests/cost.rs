@@ -156,3 +156,35 @@ fn a_nic_attached_and_detached() {
     RecordedAction::load("detach_nic", "detach_nic").run(&host, &uuid).ok();
     at_most(&host, 4, 3);
 }
+
+#[test]
+fn suspend_restore_and_restart() {
+    let host = slow_host();
+    let uuid = host.deploy().ok();
+    for (action, all, in_a_row) in [("reboot", 2, 2), ("reset", 2, 2), ("save", 3, 3)] {
+        host.forget_calls();
+        RecordedAction::load(action, action).run(&host, &uuid).ok();
+        at_most(&host, all, in_a_row);
+    }
+    host.forget_calls();
+    let checkpoint = "/var/lib/one//datastores/0/1/checkpoint";
+    let message = common::Recorded::load("restore").stdin;
+    host.run("restore", &[checkpoint, "xcp-a", &uuid, "1", "xcp-a"], &message).ok();
+    at_most(&host, 4, 3);
+}
+
+/// The VM has two disks; each costs two calls to name its new VDI.
+#[test]
+fn snapshots_of_a_vm_with_two_disks() {
+    let host = slow_host();
+    let uuid = host.deploy().ok();
+    host.forget_calls();
+    let snapshot = RecordedAction::load("snapshot_create", "snapshot_create").run(&host, &uuid).ok();
+    at_most(&host, 3, 2);
+    host.forget_calls();
+    host.run("snapshot_revert", &[&uuid, &snapshot, "1", "xcp-a"], b"").ok();
+    at_most(&host, 10, 5);
+    host.forget_calls();
+    host.run("snapshot_delete", &[&uuid, &snapshot, "1", "xcp-a"], b"").ok();
+    at_most(&host, 4, 4);
+}

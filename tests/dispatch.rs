@@ -31,13 +31,6 @@ fn each_action_explains_its_arguments() {
 }
 
 #[test]
-fn an_action_of_a_later_release_says_so() {
-    let host = Host::new();
-    let line = host.run("save", &["11111111-2222-3333-4444-000000000001", "f"], b"").failure();
-    assert_eq!(line, "save: this release of one-xcp does not support the action save yet.");
-}
-
-#[test]
 fn releases_up_to_6_0_2_get_the_error_between_marks() {
     let host = Host::new();
     fs::write(host.path("remotes/VERSION"), "5.12.0.4\n").unwrap();

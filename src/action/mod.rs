@@ -3,6 +3,7 @@
 pub mod attach_disk;
 pub mod attach_nic;
 pub mod cancel;
+mod checkpoint;
 pub mod console;
 pub mod console_relay;
 mod context_disc;
@@ -16,10 +17,18 @@ pub mod leave;
 pub mod migrate;
 pub mod poll;
 pub mod prereconfigure;
+pub mod reboot;
 pub mod reconfigure;
+pub mod reset;
 pub mod resize;
 pub mod resize_disk;
+pub mod restore;
+pub mod save;
 pub mod shutdown;
+pub mod snapshot_create;
+pub mod snapshot_delete;
+pub mod snapshot_revert;
+mod suspending;
 
 use crate::lock::VmLock;
 use crate::one::Conf;

@@ -47,6 +47,11 @@ pub fn vdi_name(vm_id: u32, disk_id: u32) -> String {
     format!("one-{vm_id}-disk-{disk_id}")
 }
 
+/// `one-7-snapshot-0`: the name-label of a VM's snapshot.
+pub fn vm_snapshot_name(vm_id: u32, snapshot_id: u32) -> String {
+    format!("one-{vm_id}-snapshot-{snapshot_id}")
+}
+
 /// The tag of every VDI that was made for this XAPI VM.
 pub fn vdi_tag(vm: &Uuid) -> String {
     format!("one-vm-{vm}")

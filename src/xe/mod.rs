@@ -12,6 +12,7 @@ pub mod power_state;
 pub mod record;
 pub mod session;
 pub mod shared;
+pub mod snapshot;
 pub mod sr;
 pub mod time;
 pub mod transfer;

@@ -40,6 +40,13 @@ impl Vbd {
         xe.list("vbd", &FIELDS, &[("vdi-uuid", &vdi.to_string())], Vbd::read)
     }
 
+    /// The VBDs with this pair in `other-config`, each with the VM or the snapshot that it is of.
+    pub fn with_other_config(xe: &Xe, key: &str, value: &str) -> Result<Vec<(Uuid, Vbd)>> {
+        let fields = [&["vm-uuid"], &FIELDS[..]].concat();
+        let read = |record: &Record<'_>| Ok((record.get("vm-uuid")?, Vbd::read(record)?));
+        xe.list("vbd", &fields, &[(&format!("other-config:{key}"), value)], read)
+    }
+
     /// The VBDs of a VM.
     pub fn of_vm(xe: &Xe, vm: &Uuid) -> Result<Vec<Vbd>> {
         xe.list("vbd", &FIELDS, &[("vm-uuid", &vm.to_string())], Vbd::read)
@@ -76,6 +83,12 @@ pub fn create(
 
 pub fn set(uuid: &Uuid) -> Call {
     call("vbd-param-set").set("uuid", uuid)
+}
+
+/// Takes XAPI's own mark "this VDI goes with its VM" from a slot; copies of VBDs have it whether or not the
+/// original had (xapi_vm_clone.ml).
+pub fn disown(uuid: &Uuid) -> Call {
+    call("vbd-param-remove").set("uuid", uuid).set("param-name", "other-config").set("param-key", "owner")
 }
 
 /// Takes the slot from the VM; one that a running VM has must be unplugged first.

@@ -5,8 +5,16 @@ use crate::report::Result;
 use anyhow::Context;
 
 /// Fields of a VM that no tenant can write, and so safe to read from a list.
-const FIELDS: [&str; 7] =
-    ["uuid", "power-state", "snapshots", "resident-on", "other-config", "start-time", "memory-actual"];
+const FIELDS: [&str; 8] = [
+    "uuid",
+    "power-state",
+    "suspend-VDI-uuid",
+    "snapshots",
+    "resident-on",
+    "other-config",
+    "start-time",
+    "memory-actual",
+];
 
 /// How XAPI shows a time that never was: the beginning of 1970.
 const NEVER: &str = "1970";
@@ -18,6 +26,8 @@ pub struct Vm {
     pub power_state: PowerState,
     /// The host it runs on.
     pub resident_on: Option<Uuid>,
+    /// What holds its memory while it is suspended.
+    pub suspend_vdi: Option<Uuid>,
     pub snapshots: usize,
     /// Whether it has ever run; its time of start stays when it halts (xapi_vm_lifecycle.ml:852 resets it not).
     pub has_started: bool,
@@ -32,6 +42,7 @@ impl Vm {
             uuid: record.get("uuid")?,
             power_state: record.get("power-state")?,
             resident_on: record.optional("resident-on")?,
+            suspend_vdi: record.optional("suspend-VDI-uuid")?,
             snapshots: record.members("snapshots").count(),
             has_started: !matches!(record.text("start-time"), "" | "<unknown time>")
                 && !record.text("start-time").starts_with(NEVER),
@@ -91,6 +102,31 @@ pub fn clean_shutdown(uuid: &Uuid) -> Call {
 /// Pulls the plug.
 pub fn hard_shutdown(uuid: &Uuid) -> Call {
     call("vm-shutdown").set("uuid", uuid).set("force", true)
+}
+
+/// Asks the guest to restart.
+pub fn clean_reboot(uuid: &Uuid) -> Call {
+    call("vm-reboot").set("uuid", uuid)
+}
+
+/// Restarts the VM without asking its guest.
+pub fn hard_reboot(uuid: &Uuid) -> Call {
+    call("vm-reboot").set("uuid", uuid).set("force", true)
+}
+
+/// Puts a running VM's memory into a VDI of the suspend SR; its guest must help.
+pub fn suspend(uuid: &Uuid) -> Call {
+    call("vm-suspend").set("uuid", uuid)
+}
+
+/// Lets a suspended VM go on where it was, on this host.
+pub fn resume(uuid: &Uuid, host: &Uuid) -> Call {
+    call("vm-resume").set("uuid", uuid).set("on", host)
+}
+
+/// Lets a suspended VM go on, on a host that XAPI chooses.
+pub fn resume_anywhere(uuid: &Uuid) -> Call {
+    call("vm-resume").set("uuid", uuid)
 }
 
 /// Removes a halted VM's record, with its VBDs and VIFs. Its VDIs stay.

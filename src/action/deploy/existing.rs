@@ -1,11 +1,15 @@
 //! What an earlier deployment of the same VM has left in the pool: a running VM, a halted one whose disks
 //! hold what the guest wrote last, or the remains of a driver that was killed.
 
+use super::build;
 use super::halted::Halted;
+use super::plan::Plan;
 use super::pool::Pool;
 use crate::one;
+use crate::parallel;
 use crate::report::{self, Result};
 use crate::translate::mark;
+use crate::undo::Undo;
 use crate::xe::vbd::Vbd;
 use crate::xe::vdi::{self, Vdi};
 use crate::xe::{PowerState, Uuid, Xe, vm};
@@ -35,7 +39,11 @@ pub fn find(xe: &Xe, pool: &Pool, there: Vec<vm::Vm>, vm: &one::Vm) -> Result<Fo
         .filter(mark::is_original)
         .partition(|there| there.power_state != PowerState::Halted);
     if let Some(running) = running.into_iter().next() {
-        check_runs_here(pool, vm, &running)?;
+        if running.power_state == PowerState::Suspended {
+            wake(xe, pool, &running)?;
+        } else {
+            check_runs_here(pool, vm, &running)?;
+        }
         let replaced = halted.into_iter().filter(|old| mark::replaces(&running, &old.uuid));
         let older = replaced.map(|old| Halted::look_up(xe, old.uuid)).collect::<Result<_>>()?;
         return Ok(Found::Running { uuid: running.uuid, older });
@@ -73,13 +81,6 @@ fn check_runs_here(pool: &Pool, vm: &one::Vm, there: &vm::Vm) -> Result<()> {
     if there.is_running_on(&pool.host.uuid) {
         return Ok(());
     }
-    if there.power_state == PowerState::Suspended {
-        bail!(
-            "VM {} is suspended in the pool as {}, with its memory: restore it, or give it up with cancel",
-            vm.vm_id,
-            there.uuid
-        );
-    }
     bail!(
         "VM {} is {} in the pool as {}{}: it is not started twice",
         vm.vm_id,
@@ -87,6 +88,20 @@ fn check_runs_here(pool: &Pool, vm: &one::Vm, there: &vm::Vm) -> Result<()> {
         there.uuid,
         there.resident_on.as_ref().map(|host| format!(" on host {host}")).unwrap_or_default()
     )
+}
+
+/// A suspended VM holds writes in its memory that its disks have not: it goes on with them.
+fn wake(xe: &Xe, pool: &Pool, there: &vm::Vm) -> Result<()> {
+    report::warn(format!("VM {} is suspended in the pool: it goes on where it was, unchanged", there.uuid));
+    let Err(error) = xe.run_within(&vm::resume(&there.uuid, &pool.host.uuid), xe.transfer_limit) else {
+        return Ok(());
+    };
+    if vm::Vm::find(xe, &there.uuid)?.is_some_and(|now| now.is_running_on(&pool.host.uuid)) {
+        return Ok(());
+    }
+    Err(error).with_context(|| {
+        format!("VM {} is suspended in the pool, and cannot go on (cancel gives its memory up)", there.uuid)
+    })
 }
 
 /// A disk's VBD gets its mark when the disk's bytes are all in its VDI, and the VM is started only then. So a
@@ -116,9 +131,20 @@ pub fn clear(xe: &Xe, uuid: &Uuid, vbds: &[Vbd], vdis: &[Vdi]) -> Result<()> {
     xe.run(&vm::destroy(uuid)).map(drop)
 }
 
-/// Starts the record as it is: to replace it would cut it from its snapshots.
-pub fn restart(xe: &Xe, pool: &Pool, uuid: &Uuid) -> Result<String> {
-    report::warn(format!("VM {uuid} has snapshots: it is started as it was, without changes made since"));
-    xe.run(&vm::start(uuid, &pool.host.uuid)).with_context(|| format!("cannot start VM {uuid}"))?;
+/// Starts the record that is there, as to replace it would cut it from its snapshots; with the parameters and
+/// the memory that OpenNebula wants now.
+pub fn restart(xe: &Xe, pool: &Pool, vm: &one::Vm, plan: &Plan, uuid: &Uuid) -> Result<String> {
+    report::warn(format!(
+        "VM {uuid} has snapshots and is kept for them: disks, NICs and context are as they were when it was off"
+    ));
+    let (set, memory) = parallel::both(
+        || xe.run(&vm::set(uuid).set_all(plan.params.iter().cloned())),
+        || xe.run(&vm::memory_limits(uuid, &plan.memory)),
+    );
+    set.context("cannot set up the VM")?;
+    memory.context("cannot set the VM's memory")?;
+    let undo = Undo::new(xe);
+    build::start(xe, &undo, pool, vm, uuid)?;
+    undo.keep();
     Ok(uuid.to_string())
 }

@@ -69,7 +69,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
             return Ok(uuid.to_string());
         }
         Found::WithSnapshots(uuid) => {
-            let answer = existing::restart(&xe, &pool, &uuid)?;
+            let answer = existing::restart(&xe, &pool, &vm, &plan, &uuid)?;
             console::reopen(caller, &xe, graphics, &uuid);
             return Ok(answer);
         }

@@ -69,6 +69,9 @@ pub fn run(caller: &Caller, args: &Leaving, power_off: PowerOff) -> Result<Strin
         report::info(format!("VM {} stays in the pool, halted: it has snapshots", vm.uuid));
         return Ok(String::new());
     }
+    if vm.snapshots > 0 {
+        remove::snapshots(&xe, &vm.uuid)?;
+    }
     remove::run(&xe, &vm.uuid, &vbds)?;
     if lock.as_ref().is_some_and(VmLock::follows_a_killed_action)
         && let Some(disc) = &message.vm.context

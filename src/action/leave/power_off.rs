@@ -6,7 +6,7 @@ use crate::xe::{PowerState, Xe, failed_with, outcome_unknown, vm, xe_error};
 use anyhow::{Context, bail};
 
 /// XAPI's ways of saying that the guest cannot be asked.
-const NO_GUEST_TOOLS: [&str; 6] = [
+pub const NO_GUEST_TOOLS: [&str; 6] = [
     "VM_LACKS_FEATURE",
     "VM_LACKS_FEATURE_SHUTDOWN",
     "VM_LACKS_FEATURE_POWEROFF",
@@ -16,7 +16,7 @@ const NO_GUEST_TOOLS: [&str; 6] = [
 ];
 
 /// XAPI's ways of saying that the guest was asked and did not do it in time.
-const NOT_IN_TIME: [&str; 3] =
+pub const NOT_IN_TIME: [&str; 3] =
     ["VM_SHUTDOWN_TIMEOUT", "VM_FAILED_SHUTDOWN_ACK", "VM_FAILED_SHUTDOWN_ACKNOWLEDGMENT"];
 
 /// Asks the guest, waits SHUTDOWN_TIMEOUT, and then does as FORCE_SHUTDOWN says; a guest without guest tools
@@ -28,7 +28,10 @@ pub fn gently(xe: &Xe, conf: &Conf, vm: &vm::Vm) -> Result<()> {
     match vm.power_state {
         PowerState::Halted => return Ok(()),
         PowerState::Running => {}
-        state => bail!("VM {} is {state}: its guest cannot be asked to power off", vm.uuid),
+        PowerState::Suspended => wake(xe, vm)?,
+        state @ PowerState::Paused => {
+            bail!("VM {} is {state}: its guest cannot be asked to power off", vm.uuid)
+        }
     }
     let Err(error) = xe.run_within(&vm::clean_shutdown(&vm.uuid), limit) else { return Ok(()) };
     if is_off(xe, vm, &error)? {
@@ -47,6 +50,17 @@ pub fn gently(xe: &Xe, conf: &Conf, vm: &vm::Vm) -> Result<()> {
     }
     report::warn(format!("{why}: its plug is pulled"));
     hard(xe, vm)
+}
+
+/// A suspended guest holds writes that its disks have not: it must go on to power itself off.
+fn wake(xe: &Xe, vm: &vm::Vm) -> Result<()> {
+    report::info(format!("VM {} is suspended: it goes on, to power itself off", vm.uuid));
+    let Err(error) = xe.run_within(&vm::resume_anywhere(&vm.uuid), xe.transfer_limit) else { return Ok(()) };
+    let now = vm::Vm::find(xe, &vm.uuid)?;
+    if now.is_some_and(|now| now.power_state == PowerState::Running) {
+        return Ok(());
+    }
+    Err(error).context(format!("VM {} is suspended and cannot go on, to power itself off", vm.uuid))
 }
 
 /// Pulls the plug of a VM in whatever state.

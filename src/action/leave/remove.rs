@@ -1,8 +1,10 @@
 //! Removing a halted VM and the VDIs that go with it.
 
 use super::STILL_IN_USE;
+use crate::action::snapshot_delete;
 use crate::report::{self, Result};
 use crate::translate::mark;
+use crate::xe::snapshot::Snapshot;
 use crate::xe::vbd::Vbd;
 use crate::xe::{Uuid, Xe, failed_with, vdi, vm, xe_error};
 use anyhow::{Context, bail};
@@ -12,16 +14,24 @@ use anyhow::{Context, bail};
 /// XAPI can do it in one call, which takes all VDIs whose VBD says `owner`. It is used only if those are
 /// exactly the VM's own.
 pub fn run(xe: &Xe, uuid: &Uuid, vbds: &[Vbd]) -> Result<()> {
-    let with_owner: Vec<&Vbd> = vbds.iter().filter(|vbd| vbd.other_config(mark::OWNER).is_some()).collect();
-    if with_owner.iter().all(|vbd| mark::goes_with_vm(vbd)) {
+    if vbds.iter().all(|vbd| mark::goes_with_vm(vbd) == vbd.other_config(mark::OWNER).is_some()) {
         let Err(error) = xe.run(&vm::uninstall(uuid)) else { return Ok(()) };
         report::warn(format!("removing VM {uuid} step by step: {error:#}"));
     }
     one_by_one(xe, uuid, vbds).with_context(|| format!("cannot remove VM {uuid} from the pool"))
 }
 
-/// The VM goes last: while it is there, what is left of it can be found when the action is repeated.
+/// Removes a VM's snapshots with all that is theirs alone.
+pub fn snapshots(xe: &Xe, vm: &Uuid) -> Result<()> {
+    for taken in Snapshot::of_vm(xe, vm)? {
+        snapshot_delete::remove(xe, &taken.uuid)?;
+    }
+    Ok(())
+}
+
+/// Its snapshots go first: nothing could be found of them without the VM. The VM goes last: while it is there, what is left of it can be found when the action is repeated.
 fn one_by_one(xe: &Xe, uuid: &Uuid, vbds: &[Vbd]) -> Result<()> {
+    snapshots(xe, uuid)?;
     let mut left = Vec::new();
     for vdi in vbds.iter().filter(|vbd| mark::goes_with_vm(vbd)).filter_map(|vbd| vbd.vdi_uuid.as_ref()) {
         let removed = STILL_IN_USE

@@ -1,0 +1,50 @@
+//! `reboot`: asks the guest to restart.
+
+use super::Caller;
+use super::leave::power_off::{NO_GUEST_TOOLS, NOT_IN_TIME};
+use super::suspending::{find, is_not_running};
+use crate::report::Result;
+use crate::xe::{PowerState, Uuid, Xe, failed_with, outcome_unknown, vm};
+use anyhow::{Context, bail};
+
+/// Restart a VM through its guest.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The VM's DEPLOY_ID, its uuid in XAPI
+    pub deploy_id: Uuid,
+    /// The host the VM is on
+    #[arg(default_value = "")]
+    pub host: String,
+    /// OpenNebula's number of the VM
+    pub vm_id: Option<u32>,
+    /// What OpenNebula appends: the host once more
+    #[arg(hide = true)]
+    pub rest: Vec<String>,
+}
+
+pub fn run(caller: &Caller, args: &Args) -> Result<String> {
+    let conf = caller.conf()?;
+    let limit = conf.seconds("SHUTDOWN_TIMEOUT", 180)?;
+    let xe = caller.xe(&conf, &args.host)?;
+    let _lock = Caller::lock(&xe, args.vm_id)?;
+    check_runs(&xe, &args.deploy_id)?;
+    let uuid = &args.deploy_id;
+    let Err(error) = xe.run_within(&vm::clean_reboot(uuid), limit) else { return Ok(String::new()) };
+    let why = if failed_with(&error, &NO_GUEST_TOOLS) {
+        ": the guest has no running guest tools to be asked through; reset it (reboot --hard)".to_owned()
+    } else if outcome_unknown(&error) || failed_with(&error, &NOT_IN_TIME) {
+        format!(": the guest did not restart within {} s; it may still, or reset it", limit.as_secs())
+    } else {
+        String::new()
+    };
+    Err(error).with_context(|| format!("cannot reboot VM {uuid}{why}"))
+}
+
+/// Only a VM that is up can restart.
+pub fn check_runs(xe: &Xe, uuid: &Uuid) -> Result<()> {
+    let there = find(xe, uuid)?;
+    if there.power_state != PowerState::Running {
+        bail!("{}: there is nothing to restart", is_not_running(&there));
+    }
+    Ok(())
+}

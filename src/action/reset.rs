@@ -1,0 +1,24 @@
+//! `reset`: restarts the VM without asking its guest.
+
+use super::{Caller, reboot};
+use crate::report::Result;
+use crate::xe::vm;
+use anyhow::Context;
+
+/// Restart a VM at once, as its reset button would.
+#[derive(clap::Args, Debug)]
+#[group(skip)]
+pub struct Args {
+    #[command(flatten)]
+    of: reboot::Args,
+}
+
+pub fn run(caller: &Caller, args: &Args) -> Result<String> {
+    let conf = caller.conf()?;
+    let xe = caller.xe(&conf, &args.of.host)?;
+    let _lock = Caller::lock(&xe, args.of.vm_id)?;
+    let uuid = &args.of.deploy_id;
+    reboot::check_runs(&xe, uuid)?;
+    xe.run(&vm::hard_reboot(uuid)).with_context(|| format!("cannot reset VM {uuid}"))?;
+    Ok(String::new())
+}

@@ -1,0 +1,180 @@
+//! `snapshot_revert`: the VM goes on from a snapshot, in its memory if the snapshot has it, else from its start.
+//!
+//! XAPI puts new VDIs in the place of the VM's, without tags: what named the old ones is put right.
+
+use super::Caller;
+use super::snapshot_delete::{self, check_is_of};
+use super::suspending::{find, not_here};
+use crate::one::{Conf, Message};
+use crate::parallel;
+use crate::report::{self, Result};
+use crate::translate::mark;
+use crate::undo::Undo;
+use crate::xe::host::{self, Host};
+use crate::xe::snapshot::{self, Snapshot};
+use crate::xe::vbd::{self, Kind, Vbd};
+use crate::xe::{PowerState, Uuid, Xe, vdi, vm};
+use anyhow::{Context, bail};
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+/// Let a VM go on from one of its snapshots.
+#[derive(clap::Args, Debug)]
+#[group(skip)]
+pub struct Args {
+    #[command(flatten)]
+    of: snapshot_delete::Args,
+}
+
+pub fn run(caller: &Caller, args: &Args) -> Result<String> {
+    let conf = caller.conf()?;
+    let message = Message::from_stdin()?;
+    let (uuid, wanted) = (&args.of.deploy_id, snapshot_delete::uuid(&args.of.snapshot)?);
+    let vm_id = message.as_ref().map(|message| message.vm.vm_id).or(args.of.vm_id);
+    let vm_id = vm_id.context("neither arguments nor message tell OpenNebula's number of the VM")?;
+    let xe = caller.xe(&conf, &args.of.host)?;
+    let _lock = Caller::lock(&xe, Some(vm_id))?;
+    let ((vm, found), marked) = parallel::both(
+        || parallel::both(|| find(&xe, uuid), || Snapshot::find(&xe, &wanted)),
+        || Vbd::with_other_config(&xe, mark::VM_ID, &vm_id.to_string()),
+    );
+    let (vm, marked) = (vm?, marked?);
+    let of = |owner: &Uuid| marked.iter().filter(|(of, _)| of == owner).map(|(_, vbd)| vbd.clone()).collect();
+    let (before, then): (Vec<Vbd>, Vec<Vbd>) = (of(uuid), of(&wanted));
+    let found = found?.with_context(|| format!("the pool has no snapshot {wanted}"))?;
+    check_is_of(&found, uuid)?;
+    check_no_disk_is_newer(&before, &then)?;
+    let host = match &vm.resident_on {
+        Some(host) => host.clone(),
+        None => host::named(&Host::all(&xe)?, &args.of.host)?.uuid.clone(),
+    };
+    let now = revert(&xe, &vm, &host, &found, &before)?;
+    let (runs, right) = parallel::both(
+        || go_on(&xe, uuid, &host, &found),
+        || put_right(&xe, &conf, message.as_ref(), uuid, vm_id, &now),
+    );
+    runs?;
+    right?;
+    insert_discs(&xe, &before, &now);
+    Ok(String::new())
+}
+
+/// The disk would be in no VM afterwards, with all that the guest has written to it.
+fn check_no_disk_is_newer(now: &[Vbd], then: &[Vbd]) -> Result<()> {
+    for vbd in now.iter().filter(|vbd| vbd.kind == Kind::Disk && vbd.vdi_uuid.is_some()) {
+        let Some(disk_id) = mark::disk_id(vbd) else { continue };
+        let is_same =
+            |old: &&Vbd| mark::disk_id(old) == Some(disk_id) && mark::image_id(old) == mark::image_id(vbd);
+        if !then.iter().any(|old| is_same(&old)) {
+            bail!(
+                "disk {disk_id} was attached after the snapshot was taken, which knows nothing of it: detach it first"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// XAPI powers the VM off first: if it then fails, the VM is started again with the disks that it has.
+fn revert(xe: &Xe, vm: &vm::Vm, host: &Uuid, to: &Snapshot, before: &[Vbd]) -> Result<Vec<Vbd>> {
+    let undo = Undo::new(xe);
+    if vm.power_state == PowerState::Running {
+        undo.by(vm::start(&vm.uuid, host));
+    }
+    let reverted = xe.run_within(&snapshot::revert(&to.uuid), xe.transfer_limit);
+    let now = match (&reverted, Vbd::of_vm(xe, &vm.uuid)) {
+        // What follows must be done, also by a driver that is told to stop.
+        (Ok(_), Ok(now)) => now,
+        (_, now) => now.context("after a failure")?,
+    };
+    match reverted {
+        Err(error) if !has_other_disks(before, &now) => {
+            Err(error).with_context(|| format!("cannot bring VM {} back to snapshot {}", vm.uuid, to.uuid))
+        }
+        _ => {
+            undo.keep();
+            Ok(now)
+        }
+    }
+}
+
+fn has_other_disks(before: &[Vbd], now: &[Vbd]) -> bool {
+    let disks = |vbds: &[Vbd]| -> Vec<Uuid> {
+        vbds.iter().filter(|vbd| vbd.kind == Kind::Disk).filter_map(|vbd| vbd.vdi_uuid.clone()).collect()
+    };
+    let (before, now) = (disks(before), disks(now));
+    !now.is_empty() && !now.iter().any(|vdi| before.contains(vdi))
+}
+
+/// Where the answer fails to come, the VM's state tells.
+fn go_on(xe: &Xe, uuid: &Uuid, host: &Uuid, from: &Snapshot) -> Result<()> {
+    let call = if from.has_memory { vm::resume(uuid, host) } else { vm::start(uuid, host) };
+    let Err(error) = xe.run_within(&call, xe.transfer_limit) else { return Ok(()) };
+    if find(xe, uuid)?.is_running_on(host) {
+        report::warn(format!("VM {uuid} runs, but: {error:#}"));
+        return Ok(());
+    }
+    Err(not_here(error, &format!("VM {uuid} is back at its snapshot and cannot go on")))
+}
+
+/// The new VDIs get the tags of the old ones, and files that name a VDI name the new one.
+fn put_right(
+    xe: &Xe,
+    conf: &Conf,
+    message: Option<&Message>,
+    uuid: &Uuid,
+    vm_id: u32,
+    now: &[Vbd],
+) -> Result<()> {
+    let disks: Vec<(&Vbd, &Uuid, u32)> = now
+        .iter()
+        .filter(|vbd| vbd.kind == Kind::Disk)
+        .filter_map(|vbd| Some((vbd, vbd.vdi_uuid.as_ref()?, mark::disk_id(vbd)?)))
+        .collect();
+    let done = parallel::map(&disks, |(vbd, vdi, disk_id)| -> Result<()> {
+        if mark::goes_with_vm(vbd) {
+            let disks = message.map_or(&[][..], |message| &message.vm.disks);
+            let disk = disks.iter().find(|disk| disk.disk_id == *disk_id);
+            let is_persistent = disk.is_some_and(|disk| disk.is_wanted_back(true));
+            let persistent = is_persistent.then(|| mark::PERSISTENT_TAG.to_owned());
+            for tag in mark::vdi_tags(uuid, vm_id, *disk_id).into_iter().chain(persistent) {
+                xe.run(&vdi::add_tag(vdi, &tag))?;
+            }
+            return Ok(());
+        }
+        xe.run(&vbd::disown(&vbd.uuid))?;
+        let vm = message.map(|message| &message.vm).context("no message tells where the VM's files are")?;
+        let said = message.and_then(|message| message.vm_folder.as_deref());
+        let folder = conf.vm_folder(vm.ds_id, vm_id, said).context("the message names no datastore")?;
+        name_vdi(&folder.join(format!("disk.{disk_id}")), vdi)
+    });
+    done.into_iter()
+        .collect::<Result<()>>()
+        .context("the VM is back at its snapshot, but not all names of its VDIs are")
+}
+
+/// Whole or not at all.
+fn name_vdi(file: &Path, vdi: &Uuid) -> Result<()> {
+    if fs::read_to_string(file).is_ok_and(|text| text.trim() == vdi.to_string()) {
+        return Ok(());
+    }
+    let what = || format!("cannot write {vdi} into {}", file.display());
+    let mut new =
+        tempfile::NamedTempFile::new_in(file.parent().unwrap_or(Path::new("."))).with_context(what)?;
+    writeln!(new, "{vdi}").and_then(|()| new.as_file().sync_all()).with_context(what)?;
+    new.persist(file).with_context(what)?;
+    Ok(())
+}
+
+/// A disc that was put in since the snapshot, whose own disc is gone, goes in again.
+fn insert_discs(xe: &Xe, before: &[Vbd], now: &[Vbd]) {
+    for old in before.iter().filter(|vbd| vbd.kind == Kind::Cd) {
+        let Some(disc) = &old.vdi_uuid else { continue };
+        let same = |vbd: &&Vbd| vbd.userdevice == old.userdevice && vbd.vdi_uuid.is_none();
+        if let Some(drive) = now.iter().find(same)
+            && let Err(error) = xe.run(&vbd::insert(&drive.uuid, disc))
+        {
+            report::warn(format!("the drive {} stays empty: {error:#}", old.userdevice));
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! XAPI's snapshots of VMs, with or without their memory.
+
+use super::{Call, PowerState, Record, Uuid, Xe, call};
+use crate::report::Result;
+
+const FIELDS: [&str; 3] = ["uuid", "power-state", "snapshot-of"];
+
+/// A snapshot as the pool has it.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub uuid: Uuid,
+    /// Whether it holds the VM's memory; XAPI calls such a one a checkpoint.
+    pub has_memory: bool,
+    /// The VM it was taken of; none once that is gone.
+    pub of: Option<Uuid>,
+}
+
+impl Snapshot {
+    fn read(record: &Record<'_>) -> Result<Snapshot> {
+        Ok(Snapshot {
+            uuid: record.get("uuid")?,
+            has_memory: record.get::<PowerState>("power-state")? == PowerState::Suspended,
+            of: record.optional("snapshot-of")?,
+        })
+    }
+
+    /// The snapshot with this uuid; `None` when the pool has none.
+    pub fn find(xe: &Xe, uuid: &Uuid) -> Result<Option<Snapshot>> {
+        Ok(xe.list("snapshot", &FIELDS, &[("uuid", &uuid.to_string())], Snapshot::read)?.pop())
+    }
+
+    /// The snapshots of a VM.
+    pub fn of_vm(xe: &Xe, vm: &Uuid) -> Result<Vec<Snapshot>> {
+        xe.list("snapshot", &FIELDS, &[("snapshot-of", &vm.to_string())], Snapshot::read)
+    }
+
+    /// The snapshots of a VM that have this name-label.
+    pub fn named(xe: &Xe, vm: &Uuid, name: &str) -> Result<Vec<Snapshot>> {
+        let filters = [("snapshot-of", &*vm.to_string()), ("name-label", name)];
+        xe.list("snapshot", &FIELDS, &filters, Snapshot::read)
+    }
+}
+
+/// Takes a snapshot of a running VM with its memory; the guest stands still until it is written, and must help.
+pub fn checkpoint(vm: &Uuid, name_label: &str) -> Call {
+    call("vm-checkpoint").set("uuid", vm).set("new-name-label", name_label)
+}
+
+/// Takes a snapshot of a VM's disks.
+pub fn snapshot(vm: &Uuid, name_label: &str) -> Call {
+    call("vm-snapshot").set("uuid", vm).set("new-name-label", name_label)
+}
+
+/// Makes the VM what it was, halted or with the memory suspended. Its VDIs go, and copies of the snapshot's
+/// take their place (xapi xapi_vm_snapshot.ml `revert`).
+pub fn revert(snapshot: &Uuid) -> Call {
+    call("snapshot-revert").set("snapshot-uuid", snapshot)
+}
+
+/// Removes a snapshot with its VDIs and its memory.
+pub fn uninstall(snapshot: &Uuid) -> Call {
+    call("snapshot-uninstall").set("snapshot-uuid", snapshot).set("force", true)
+}
