@@ -98,7 +98,7 @@ fn measured(rounds: u32) {
         _ = fs::remove_file(files.path("counters"));
         assert_eq!(a_round(&files, &log) / 100, bytes / 100);
     }
-    let used = own_cpu() - before;
+    let used = own_cpu().saturating_sub(before);
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
     let peak_kib: f64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
