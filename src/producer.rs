@@ -100,8 +100,8 @@ mod tests {
         from.read_to_string(&mut text).unwrap();
         assert_eq!(text, "abc");
         whole.finish().unwrap();
-        let (broken, from) = shell("printf ab; echo gone >&2; exit 7");
-        drop(from);
+        let (broken, mut from) = shell("printf ab; echo gone >&2; exit 7");
+        from.read_to_string(&mut text).unwrap();
         let error = broken.finish().unwrap_err().to_string();
         assert!(error.ends_with("gone"), "{error}");
     }

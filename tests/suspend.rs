@@ -190,6 +190,46 @@ fn whatever_call_of_restore_fails_the_vm_runs_or_can_be_restored_again() {
     });
 }
 
+fn save_persistent() -> RecordedAction {
+    save("save.3").with("<SAVE><![CDATA[NO]]></SAVE>", "<SAVE><![CDATA[YES]]></SAVE>")
+}
+
+/// OpenNebula may end a suspended VM without another word to us, and then takes `disk.0` for the image.
+#[test]
+fn a_suspended_vms_persistent_disk_is_in_its_file_too() {
+    let (host, uuid) = running();
+    let file = host.vm_folder(0, 1).join("disk.0");
+    let write = |text: &[u8]| host.write_vdi(&host.vdi_in(&uuid, "0"), 1 << 20, text);
+    let in_file = |text: &[u8]| fs::read(&file).unwrap()[1 << 20..].starts_with(text);
+    write(b"for ever");
+    let vdis = host.xe(&["vdi-list", "is-a-snapshot=true", "--minimal"]);
+    save("save.3").run(&host, &uuid).ok();
+    assert!(!in_file(b"for ever"), "a disk that goes with the VM is not copied");
+    restore(&host, "restore.3", &uuid).ok();
+    save_persistent().run(&host, &uuid).ok();
+    assert!(in_file(b"for ever"));
+    assert_eq!(host.xe(&["vdi-list", "is-a-snapshot=true", "--minimal"]), vdis);
+    restore(&host, "restore.3", &uuid).ok();
+    write(b"and later");
+    save_persistent().run_from_front_end(&host, &uuid).ok();
+    assert!(in_file(b"and later"));
+}
+
+#[test]
+fn whatever_call_fails_while_a_persistent_disk_is_written_back_nothing_is_lost_or_left() {
+    let (host, uuid) = running();
+    host.write_vdi(&host.vdi_in(&uuid, "0"), 1 << 20, b"precious");
+    let ways = [Wrong::Refused, Wrong::Terminated];
+    steps::each_call(&host, &ways, &|host| save_persistent().command(host, &uuid), &|host, step| {
+        let expected = if step.said.code == Some(0) { "suspended" } else { "running" };
+        assert_eq!(state(host, &uuid), expected, "{step:#?}");
+        assert!(host.vdi_bytes(&host.vdi_in(&uuid, "0"))[1 << 20..].starts_with(b"precious"), "{step:#?}");
+        save_persistent().run(host, &uuid).ok();
+        let file = fs::read(host.vm_folder(0, 1).join("disk.0")).unwrap();
+        assert!(file[1 << 20..].starts_with(b"precious"), "{step:#?}");
+    });
+}
+
 #[test]
 fn shut_down_or_given_up_a_suspended_vm_leaves_nothing() {
     let host = Host::new();

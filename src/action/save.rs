@@ -1,7 +1,8 @@
 //! `save`: suspends the VM, its memory into XAPI's suspend SR, and leaves a checkpoint file for `restore`.
-//! The disks stay in the pool: the memory fits only them.
+//! The disks stay in the pool, as the memory fits only them; persistent ones are in their files as well.
 
 use super::checkpoint::{self, Checkpoint, Place};
+use super::leave::write_back;
 use super::suspending::{find, is_not_running, refusal};
 use super::{Caller, console};
 use crate::one::Message;
@@ -46,6 +47,9 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
         }
         _ => bail!("{}: it cannot be suspended", is_not_running(&vm)),
     };
+    if let Some(message) = &message {
+        write_back::of_suspended(&xe, &conf, message, &suspended.uuid)?;
+    }
     let memory = suspended.suspend_vdi.context("XAPI tells of no VDI with the VM's memory")?;
     place.write(&Checkpoint { vm: suspended.uuid.clone(), memory })?;
     undo.keep();

@@ -93,6 +93,11 @@ pub fn clone(uuid: &Uuid, name_label: &str) -> Call {
     call("vdi-clone").set("uuid", uuid).set("new-name-label", name_label)
 }
 
+/// A snapshot, of a disk that is in use too; it has the name of the disk.
+pub fn snapshot(uuid: &Uuid) -> Call {
+    call("vdi-snapshot").set("uuid", uuid)
+}
+
 /// A full copy of all blocks into a VDI that is there and at least as large.
 pub fn copy_into(uuid: &Uuid, into: &Uuid) -> Call {
     call("vdi-copy").set("uuid", uuid).set("into-vdi-uuid", into)

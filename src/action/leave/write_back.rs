@@ -8,7 +8,7 @@ use crate::parallel;
 use crate::report::{self, Result};
 use crate::translate::mark;
 use crate::xe::vbd::Vbd;
-use crate::xe::{Uuid, Xe, failed_with, was_refused_in_passing};
+use crate::xe::{Uuid, Xe, failed_with, vdi, was_refused_in_passing};
 use anyhow::{Context, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,6 +33,36 @@ pub fn run(xe: &Xe, conf: &Conf, message: &Message, vbds: &[Vbd]) -> Result<()> 
         one(xe, disk, vdi, &file)
     });
     written.into_iter().collect()
+}
+
+/// Writes the persistent disks of a suspended VM back: OpenNebula may end it without another word to us, and
+/// then puts `disk.N` in the place of the image. XAPI exports no disk of a suspended VM, but a snapshot of it.
+///
+/// The disk stays as it is, and goes back once more when the VM has gone on and leaves the host.
+pub fn of_suspended(xe: &Xe, conf: &Conf, message: &Message, uuid: &Uuid) -> Result<()> {
+    let wanted: Vec<&Disk> = message.vm.disks.iter().filter(|disk| disk.is_wanted_back(true)).collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let folder = folder(conf, message)?;
+    let vbds = Vbd::of_vm(xe, uuid)?;
+    let disks: Vec<(&Disk, Uuid)> =
+        wanted.into_iter().filter_map(|disk| Some((disk, vdi_of(disk, &vbds)?))).collect();
+    let written = parallel::map(&disks, |(disk, vdi)| {
+        let file = disk.file(&folder);
+        through_snapshot(xe, disk, vdi, &file).with_context(|| {
+            format!("cannot write disk {} of the suspended VM back to {}", disk.disk_id, file.display())
+        })
+    });
+    written.into_iter().collect()
+}
+
+fn through_snapshot(xe: &Xe, disk: &Disk, vdi: &Uuid, file: &Path) -> Result<()> {
+    let snapshot: Uuid = xe.ask(&vdi::snapshot(vdi))?;
+    let written = write_back(xe, disk, &snapshot, file);
+    let removed = xe.undo(&vdi::destroy(&snapshot));
+    written?;
+    removed.map(drop).with_context(|| format!("its snapshot {snapshot} is left over"))
 }
 
 /// The VDI that was made for this disk. Another image may have had the same DISK_ID before.
