@@ -150,6 +150,79 @@ fn snapshots_survive_power_off_and_migration() {
     assert_eq!(state(&host, &uuid), "running");
 }
 
+/// The deployment of VM 1 after the swap disk was detached, another disk and NIC were attached and the context was
+/// changed, all while the VM was off.
+fn changed_while_off(host: &Host) -> Recorded {
+    let folder = host.vm_folder(0, 1);
+    fs::remove_file(folder.join("disk.1")).unwrap();
+    common::sparse_file(&folder.join("disk.2"), 368 << 10, &[(32_769, b"CD001"), (32_808, b"CHANGED")]);
+    common::sparse_file(&folder.join("disk.3"), 6 << 20, &[(4096, b"new disk")]);
+    let recorded = Recorded::load("deploy");
+    let text = String::from_utf8(recorded.stdin.clone()).unwrap();
+    let piece = |from: &str, to: &str| {
+        let at = text.find(from).unwrap();
+        text[at..].split_inclusive(to).next().unwrap().to_owned()
+    };
+    let mut disks =
+        text.match_indices("<DISK>").map(|(at, _)| text[at..].split_inclusive("</DISK>").next().unwrap());
+    let swap = disks.find(|disk| disk.contains("<TYPE><![CDATA[swap]]>")).unwrap().to_owned();
+    let more = "<DISK><DISK_ID>3</DISK_ID><TYPE>FILE</TYPE><FORMAT>raw</FORMAT><DRIVER>raw</DRIVER><SIZE>6</SIZE>\
+        <TARGET>xvdb</TARGET></DISK>";
+    let nic = piece("<NIC><AR_ID>", "</NIC>");
+    let other = nic
+        .replace("02:00:c0:a8:0a:0a", "02:00:c0:a8:0a:0b")
+        .replace("<NIC_ID><![CDATA[0]]>", "<NIC_ID><![CDATA[1]]>");
+    recorded.with(&swap, more).with(&nic, &format!("{nic}{other}"))
+}
+
+fn as_changed(host: &Host, uuid: &str) {
+    let context = host.vdi_in(uuid, "3");
+    assert!(host.vdi_bytes(&context)[32_808..].starts_with(b"CHANGED"));
+    assert!(host.vdi_bytes(&host.vdi_in(uuid, "1"))[4096..].starts_with(b"new disk"));
+    assert!(host.vdi_bytes(&host.vdi_in(uuid, "0"))[4096..].starts_with(b"by the guest"));
+    let of_vm = format!("vm-uuid={uuid}");
+    let slots = host.xe(&["vbd-list", &of_vm, "params=userdevice", "--minimal"]);
+    assert_eq!(slots.split(',').count(), 3, "{slots}");
+    let mut macs: Vec<String> =
+        host.xe(&["vif-list", &of_vm, "params=MAC", "--minimal"]).split(',').map(str::to_owned).collect();
+    macs.sort();
+    assert_eq!(macs, ["02:00:c0:a8:0a:0a", "02:00:c0:a8:0a:0b"]);
+}
+
+/// A VM with a snapshot, powered off.
+fn off_with_snapshot() -> (Host, String) {
+    let (host, uuid) = running();
+    create().run(&host, &uuid).ok();
+    host.write_vdi(&host.vdi_in(&uuid, "0"), 4096, b"by the guest");
+    host.on_vm("shutdown", "shutdown", &uuid).ok();
+    (host, uuid)
+}
+
+#[test]
+fn what_changed_while_a_vm_with_snapshots_was_off_is_there_when_it_starts() {
+    let (host, uuid) = off_with_snapshot();
+    let changed = changed_while_off(&host);
+    assert_eq!(host.deploy_document("xcp-a", &changed.stdin).ok(), uuid);
+    as_changed(&host, &uuid);
+    assert_eq!(snapshots(&host).len(), 1);
+}
+
+#[test]
+fn whatever_call_fails_while_a_vm_with_snapshots_is_changed_it_can_be_deployed_again() {
+    let (host, uuid) = off_with_snapshot();
+    let changed = changed_while_off(&host);
+    let file = host.vm_folder(0, 1).join("deployment.0");
+    let args = [file.to_str().unwrap(), "xcp-a", "1", "xcp-a"];
+    steps::each_call(&host, &WAYS, &|host| host.action("deploy", &args, &changed.stdin), &|host, step| {
+        if step.said.code != Some(0) && step.wrong != Wrong::Killed {
+            assert_eq!(state(host, &uuid), "halted", "{step:#?}");
+        }
+        assert_eq!(host.deploy_document("xcp-a", &changed.stdin).ok(), uuid, "{step:#?}");
+        as_changed(host, &uuid);
+        assert_eq!(snapshots(host).len(), 1, "{step:#?}");
+    });
+}
+
 #[test]
 fn a_file_that_names_a_vdi_names_the_new_one() {
     let host = Host::new();

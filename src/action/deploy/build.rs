@@ -74,20 +74,19 @@ pub fn fill(xe: &Xe, undo: &Undo<'_>, pool: &Pool, vm: &Vm, plan: &Plan, uuid: &
             network,
         }),
     );
-    let added = parallel::map(&pieces, |piece| match piece {
-        Piece::Memory => {
-            xe.run(&vm::memory_limits(uuid, &plan.memory)).map(drop).context("cannot set the VM's memory")
-        }
-        Piece::Tpm => {
-            xe.run(&vm::create_vtpm(uuid)).map(drop).context("cannot give the VM a TPM (VM/TEMPLATE/TPM)")
-        }
-        Piece::Disk(disk) => {
-            add_disk(xe, undo, pool, vm, uuid, disk).with_context(|| format!("disk {}", disk.slot.disk_id))
-        }
-        Piece::Nic { device, nic, network } => {
-            add_nic(xe, vm, uuid, *device, nic, network).with_context(|| format!("NIC {}", nic.nic_id))
-        }
-    });
+    let added =
+        parallel::map(&pieces, |piece| match piece {
+            Piece::Memory => {
+                xe.run(&vm::memory_limits(uuid, &plan.memory)).map(drop).context("cannot set the VM's memory")
+            }
+            Piece::Tpm => {
+                xe.run(&vm::create_vtpm(uuid)).map(drop).context("cannot give the VM a TPM (VM/TEMPLATE/TPM)")
+            }
+            Piece::Disk(disk) => add_disk(xe, undo, pool, vm, uuid, disk)
+                .with_context(|| format!("disk {}", disk.slot.disk_id)),
+            Piece::Nic { device, nic, network } => add_nic(xe, undo, vm, uuid, *device, nic, network)
+                .with_context(|| format!("NIC {}", nic.nic_id)),
+        });
     added.into_iter().collect()
 }
 
@@ -99,14 +98,25 @@ enum Piece<'a> {
 }
 
 /// The VBD is marked last: a marked VBD's disk is complete.
-fn add_disk(xe: &Xe, undo: &Undo<'_>, pool: &Pool, vm: &Vm, uuid: &Uuid, disk: &PlannedDisk) -> Result<()> {
+pub fn add_disk(
+    xe: &Xe,
+    undo: &Undo<'_>,
+    pool: &Pool,
+    vm: &Vm,
+    uuid: &Uuid,
+    disk: &PlannedDisk,
+) -> Result<()> {
     let slot = &disk.slot;
-    let create =
-        |vdi: &Uuid| vbd::create(uuid, vdi, slot.device, slot.kind, disk.is_read_only, disk.is_bootable);
+    let create = |vdi: &Uuid| -> Result<Uuid> {
+        let call = vbd::create(uuid, vdi, slot.device, slot.kind, disk.is_read_only, disk.is_bootable);
+        let vbd = xe.ask(&call)?;
+        undo.by(vbd::destroy(&vbd));
+        Ok(vbd)
+    };
     let vbd: Uuid = match &disk.source {
         Source::Vdi { vdi, at_least_bytes } => {
             grow(xe, vdi, *at_least_bytes)?;
-            xe.ask(&create(vdi))?
+            create(vdi)?
         }
         Source::Image { file, vdi_size_bytes } => {
             let name = mark::vdi_name(vm.vm_id, slot.disk_id);
@@ -114,8 +124,7 @@ fn add_disk(xe: &Xe, undo: &Undo<'_>, pool: &Pool, vm: &Vm, uuid: &Uuid, disk: &
             tags.extend(disk.is_persistent.then(|| mark::PERSISTENT_TAG.to_owned()));
             let vdi: Uuid = xe.ask(&vdi::create(pool.sr()?, &name, *vdi_size_bytes, &tags))?;
             undo.by(vdi::destroy(&vdi));
-            let (filled, vbd) =
-                parallel::both(|| import(xe, &vdi, file, *vdi_size_bytes), || xe.ask(&create(&vdi)));
+            let (filled, vbd) = parallel::both(|| import(xe, &vdi, file, *vdi_size_bytes), || create(&vdi));
             filled.with_context(|| format!("cannot bring {} into the pool", file.display()))?;
             vbd?
         }
@@ -125,7 +134,7 @@ fn add_disk(xe: &Xe, undo: &Undo<'_>, pool: &Pool, vm: &Vm, uuid: &Uuid, disk: &
 }
 
 /// Makes a VDI larger that is too small. This is not taken back: no VDI can be made smaller.
-fn grow(xe: &Xe, vdi: &Uuid, at_least_bytes: u64) -> Result<()> {
+pub fn grow(xe: &Xe, vdi: &Uuid, at_least_bytes: u64) -> Result<()> {
     if at_least_bytes == 0 {
         return Ok(());
     }
@@ -142,8 +151,10 @@ pub fn import(xe: &Xe, vdi: &Uuid, file: &Path, vdi_size_bytes: u64) -> Result<(
     from_image(xe, vdi, &mut Image::open(file)?, vdi_size_bytes)
 }
 
-fn add_nic(
+/// Gives the VM a NIC.
+pub fn add_nic(
     xe: &Xe,
+    undo: &Undo<'_>,
     vm: &Vm,
     uuid: &Uuid,
     device: usize,
@@ -151,6 +162,7 @@ fn add_nic(
     network: &Uuid,
 ) -> Result<()> {
     let vif: Uuid = xe.ask(&network::create_vif(uuid, network, device, &nic.mac))?;
+    undo.by(network::destroy_vif(&vif));
     let marks = mark::vif_marks(vm.vm_id, nic.nic_id);
     xe.run(&network::set_vif(&vif).set_all(marks).set_all(vif::params(nic))).map(drop)
 }

@@ -1,15 +1,11 @@
 //! What an earlier deployment of the same VM has left in the pool: a running VM, a halted one whose disks
 //! hold what the guest wrote last, or the remains of a driver that was killed.
 
-use super::build;
 use super::halted::Halted;
-use super::plan::Plan;
 use super::pool::Pool;
 use crate::one;
-use crate::parallel;
 use crate::report::{self, Result};
 use crate::translate::mark;
-use crate::undo::Undo;
 use crate::xe::vbd::Vbd;
 use crate::xe::vdi::{self, Vdi};
 use crate::xe::{PowerState, Uuid, Xe, vm};
@@ -129,22 +125,4 @@ pub fn clear(xe: &Xe, uuid: &Uuid, vbds: &[Vbd], vdis: &[Vdi]) -> Result<()> {
         xe.run(&vdi::destroy(&left.uuid))?;
     }
     xe.run(&vm::destroy(uuid)).map(drop)
-}
-
-/// Starts the record that is there, as to replace it would cut it from its snapshots; with the parameters and
-/// the memory that OpenNebula wants now.
-pub fn restart(xe: &Xe, pool: &Pool, vm: &one::Vm, plan: &Plan, uuid: &Uuid) -> Result<String> {
-    report::warn(format!(
-        "VM {uuid} has snapshots and is kept for them: disks, NICs and context are as they were when it was off"
-    ));
-    let (set, memory) = parallel::both(
-        || xe.run(&vm::set(uuid).set_all(plan.params.iter().cloned())),
-        || xe.run(&vm::memory_limits(uuid, &plan.memory)),
-    );
-    set.context("cannot set up the VM")?;
-    memory.context("cannot set the VM's memory")?;
-    let undo = Undo::new(xe);
-    build::start(xe, &undo, pool, vm, uuid)?;
-    undo.keep();
-    Ok(uuid.to_string())
 }

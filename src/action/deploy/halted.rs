@@ -61,7 +61,7 @@ impl Halted {
 }
 
 /// Whether the VBD was made for this disk: the same DISK_ID may be another image's by now.
-fn is_of(vbd: &Vbd, disk: &PlannedDisk) -> bool {
+pub fn is_of(vbd: &Vbd, disk: &PlannedDisk) -> bool {
     mark::disk_id(vbd) == Some(disk.slot.disk_id) && mark::image_id(vbd) == disk.image_id
 }
 

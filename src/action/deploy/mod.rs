@@ -3,6 +3,7 @@
 mod build;
 pub mod existing;
 mod halted;
+mod kept;
 mod plan;
 mod pool;
 mod unanswered;
@@ -69,23 +70,28 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
             return Ok(uuid.to_string());
         }
         Found::WithSnapshots(uuid) => {
-            let answer = existing::restart(&xe, &pool, &vm, &plan, &uuid)?;
+            warn_of_unsupported(&vm);
+            kept::restart(&xe, &pool, &vm, plan, &uuid)?;
             console::reopen(caller, &xe, graphics, &uuid);
-            return Ok(answer);
+            return Ok(uuid.to_string());
         }
         Found::Halted { newest, older } => (Some(newest), older),
         Found::Nothing => (None, Vec::new()),
     };
     let plan = plan.adopting(old.as_ref());
-    for warning in unsupported::warnings(&vm) {
-        report::warn(warning);
-    }
+    warn_of_unsupported(&vm);
     let uuid = build_and_start(&xe, &pool, &vm, &plan)?;
     for replaced in old.iter().chain(&older) {
         replaced.replaced_by(&xe, &plan, &plan.vdis());
     }
     console::open_marked(caller, graphics, &uuid);
     Ok(uuid.to_string())
+}
+
+fn warn_of_unsupported(vm: &Vm) {
+    for warning in unsupported::warnings(vm) {
+        report::warn(warning);
+    }
 }
 
 /// Removes what the running VM has replaced, but for the disks that it has.
