@@ -48,7 +48,7 @@ impl Console {
         format!("{}\n{}\n{}\n{}\n{password}\n", self.vm_id, self.vm, self.host, self.mark)
     }
 
-    /// Reads [`Console::to_text`].
+    /// Reads what `to_text` wrote.
     pub fn read(text: &str) -> Result<Console> {
         let mut lines = text.lines();
         let mut line = || lines.next().context("what the relay is for ends early");

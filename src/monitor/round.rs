@@ -8,7 +8,7 @@ use super::third_party;
 use crate::report::Result;
 
 /// What our probes of this kind say, and the administrator's after it. One of theirs that fails is logged;
-/// ours fails the round. STATE_VM's own part is told by [`super::status`].
+/// ours fails the round. STATE_VM's own part is told by `status.rs`.
 pub fn text(host: &Host, kind: Kind, files: &Files, log: &Log) -> Result<String> {
     let mut text = match kind {
         Kind::SystemHost => host.ask("host/system")?,
