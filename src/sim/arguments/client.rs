@@ -1,10 +1,8 @@
-//! The command line of `xe`: what the client takes for itself, and what the server makes of the rest.
+//! What the client takes of its command line for itself.
 
-use super::refuse::{Fail, Outcome};
 use std::fs;
 use std::path::Path;
 
-/// What the client does by itself before it would ask a server (xapi `xe-cli/newcli.ml`).
 #[derive(Debug, PartialEq, Eq)]
 pub enum Client {
     /// Prints this on standard output and ends well.
@@ -195,113 +193,6 @@ pub fn usage(program: &str) -> String {
     )
 }
 
-/// A command as the server reads it: a verb and `key=value`s in their order, keys perhaps repeated.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Command {
-    pub verb: String,
-    pub params: Vec<(String, String)>,
-}
-
-impl Command {
-    /// Reads the words (xapi `cli_frontend.ml` `parse_commandline`).
-    pub fn parse(words: &[String]) -> Outcome<Self> {
-        let (verb, words) = words.split_first().ok_or(Fail::Syntax)?;
-        if verb.contains('=') {
-            return Err(Fail::Syntax);
-        }
-        let mut params = Vec::new();
-        let mut words = words.iter();
-        while let Some(word) = words.next() {
-            if let Some(name) = word.strip_prefix("--") {
-                params.push((name.to_owned(), "true".to_owned()));
-            } else if word.starts_with('-') {
-                let key = match word.as_str() {
-                    "-u" => "username",
-                    "-pw" => "password",
-                    "-s" | "-h" => "server",
-                    "-p" => "port",
-                    _ => return Err(Fail::Syntax),
-                };
-                let value = words.next().ok_or(Fail::Syntax)?;
-                params.push((key.to_owned(), value.clone()));
-            } else {
-                let (key, value) = word.split_once('=').unwrap_or((word, ""));
-                params.push((key.to_owned(), value.to_owned()));
-            }
-        }
-        Ok(Self { verb: verb.clone(), params })
-    }
-
-    /// The first value of a parameter.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
-    }
-
-    /// A parameter that must be there.
-    pub fn need(&self, name: &str) -> Outcome<&str> {
-        self.get(name).ok_or_else(|| Fail::NoParameter(name.to_owned()))
-    }
-
-    /// A parameter that says yes or no.
-    pub fn flag(&self, name: &str, default: bool) -> Outcome<bool> {
-        match self.get(name) {
-            None => Ok(default),
-            Some(value) => boolean(value)
-                .map_err(|text| Fail::Record(format!("Failed to parse parameter '{name}': {text}"))),
-        }
-    }
-
-    /// A size in bytes.
-    pub fn bytes(&self, name: &str) -> Outcome<i64> {
-        bytes(name, self.need(name)?)
-    }
-
-    /// The entries of a map parameter: `name:key=value`, or `name-key=value` as of old.
-    pub fn map(&self, name: &str) -> Vec<(&str, &str)> {
-        let entries = self.params.iter().filter_map(|(key, value)| {
-            let rest = key.strip_prefix(name)?;
-            let mut letters = rest.chars();
-            letters.next()?;
-            let key = letters.as_str();
-            (!key.is_empty()).then_some((key, value.as_str()))
-        });
-        entries.collect()
-    }
-}
-
-/// Yes or no, as XAPI's command line takes it; the complaint otherwise (xapi `record_util.ml`).
-pub fn boolean(value: &str) -> Result<bool, String> {
-    match value.to_ascii_lowercase().as_str() {
-        "true" | "t" | "yes" | "y" | "1" => Ok(true),
-        "false" | "f" | "no" | "n" | "0" => Ok(false),
-        _ => Err(format!("Expected 'true','t','yes','y','1','false','f','no','n','0' got {value}")),
-    }
-}
-
-/// An integer with a unit, in bytes (xapi `record_util.ml` `bytes_of_string`).
-pub fn bytes(field: &str, value: &str) -> Outcome<i64> {
-    let parse = || {
-        let plain = value.trim_start();
-        let end = plain.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(plain.len());
-        let (number, unit) = plain.split_at(end);
-        let scale: i64 = match unit.trim().to_ascii_lowercase().as_str() {
-            "" | "b" | "bytes" => 1,
-            "k" | "kb" | "kib" => 1 << 10,
-            "m" | "mb" | "mib" => 1 << 20,
-            "g" | "gb" | "gib" => 1 << 30,
-            "t" | "tb" | "tib" => 1 << 40,
-            _ => return None,
-        };
-        number.parse::<i64>().ok()?.checked_mul(scale)
-    };
-    parse().ok_or_else(|| {
-        Fail::Record(format!(
-            "Failed to parse field '{field}': expecting an integer (possibly with suffix KiB, MiB, GiB, TiB), \
-             got '{value}'"
-        ))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -362,26 +253,5 @@ mod tests {
             matches!(client(&words(&["-p", "abc", "x"]), "", &[]), Client::Usage(text) if text.contains("Port"))
         );
         assert_eq!(client(&words(&["-version"]), "", &[]), Client::Version);
-    }
-
-    #[test]
-    fn the_server_reads_keys_values_and_switches() {
-        let command = Command::parse(&words(&["v", "a=b=c", "--x", "bare", "-u", "me"])).unwrap();
-        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
-        assert_eq!(
-            command.params,
-            [pair("a", "b=c"), pair("x", "true"), pair("bare", ""), pair("username", "me")]
-        );
-        assert_eq!(Command::parse(&words(&["v", "-x", "y"])), Err(Fail::Syntax));
-        assert_eq!(Command::parse(&words(&["v=w"])), Err(Fail::Syntax));
-    }
-
-    #[test]
-    fn sizes_have_units_of_1024() {
-        assert_eq!(bytes("f", "2GiB"), Ok(2 << 30));
-        assert_eq!(bytes("f", "3 k"), Ok(3072));
-        for bad in ["-1", "1.5GiB", "12XB", "abc", ""] {
-            assert!(bytes("f", bad).is_err(), "{bad}");
-        }
     }
 }

@@ -1,0 +1,9 @@
+//! The command line of `xe`: what the client takes for itself, and what the server makes of the rest.
+
+mod client;
+mod command;
+mod value;
+
+pub use client::{Client, Request, client, defaults, usage};
+pub use command::Command;
+pub use value::bytes;
