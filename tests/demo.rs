@@ -11,10 +11,23 @@ fn a_whole_life_is_shown_and_nothing_is_left() {
     let dir = tempfile::tempdir().unwrap();
     let mut demo = Command::new(PROGRAM);
     let shown = said(demo.arg("demo").env("TMPDIR", dir.path()).env("HOME", "/nonexistent"), b"").ok();
-    for line in ["HYPERVISOR=\"xcp\"", "STATE=a MEMORY=524288", "no VM, no disk of it"] {
+    for line in
+        ["HYPERVISOR=\"xcp\"", "STATE=a MEMORY=524288", "FREECPU=780", "no VM, no snapshot, no disk of it"]
+    {
         assert!(shown.lines().any(|given| given == line), "{line} is not in\n{shown}");
     }
-    assert!(shown.contains("22 calls of xe:") && shown.contains("xe vm-migrate uuid="), "{shown}");
+    assert!(
+        [
+            "22 calls of xe:",
+            "1 call of xe:",
+            "xe vbd-plug uuid=",
+            "xe snapshot-revert ",
+            "xe vm-migrate uuid="
+        ]
+        .iter()
+        .all(|part| shown.contains(part)),
+        "{shown}"
+    );
     assert!(!shown.contains('\u{1b}'), "colour off a terminal: {shown}");
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "the demo left something");
 }
