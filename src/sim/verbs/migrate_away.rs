@@ -1,7 +1,7 @@
 //! Migration to another pool (xapi `cli_operations.ml` `vm_migrate`, `xapi_vm_migrate.ml` `migrate_send'`): the VM
 //! keeps its uuid, its disks and devices get others.
 
-use super::{machine, migrate};
+use super::{machine, migrate, storage_motion};
 use crate::sim::call::Call;
 use crate::sim::lifecycle::{self, Op};
 use crate::sim::pool::{Bytes, Pool};
@@ -34,10 +34,10 @@ pub fn migrate(store: &Store, other: &Store, call: &mut Call) -> Outcome<()> {
 }
 
 fn way(here: &Pool, there: &Pool, call: &mut Call) -> Outcome<Way> {
-    migrate::log_in(there, &call.command)?;
+    storage_motion::log_in(there, &call.command)?;
     let command = call.command.clone();
-    let host = migrate::destination(there, command.get("host"))?;
-    let network = migrate::remote_network(there, &command, &host)?;
+    let host = storage_motion::destination(there, command.get("host"))?;
+    let network = storage_motion::remote_network(there, &command, &host)?;
     let mut networks = Vec::new();
     for (vif, network) in command.map("vif") {
         let vif = here.get(Class::Vif, vif)?.uuid.to_string();
@@ -49,12 +49,12 @@ fn way(here: &Pool, there: &Pool, call: &mut Call) -> Outcome<Way> {
         given.push((vdi, there.get(Class::Sr, sr)?.uuid.to_string()));
     }
     let own: Vec<&str> =
-        ["host", "live", "force", "copy", "compress"].into_iter().chain(migrate::MOTION).collect();
+        ["host", "live", "force", "copy", "compress"].into_iter().chain(storage_motion::MOTION).collect();
     let chosen = chosen_vms(here, &command, Choice { templates: true, ..VMS }, &own)?;
     let [vm] = chosen.as_slice() else {
         return cli("Multiple VMs cannot be migrated to another pool at once");
     };
-    let preferred = migrate::preferred_sr(there, &host);
+    let preferred = storage_motion::preferred_sr(there, &host);
     let name = |class, uuid: &str| there.find(class, uuid).map_or("", |row| row.get("name-label"));
     call.out.remark(&format!(
         "Will migrate to remote host: {}, using remote network: {}. Here is the VDI mapping:",

@@ -12,6 +12,8 @@ mod plugin;
 mod power;
 mod snapshot;
 mod sr;
+mod storage_motion;
+mod suspend;
 pub mod task;
 mod uninstall;
 mod vbd;
@@ -29,7 +31,7 @@ use super::print::Record;
 
 /// Every verb but those that each class has.
 pub fn all() -> impl Iterator<Item = &'static Verb> {
-    let tables: [&'static [Verb]; 16] = [
+    let tables: [&'static [Verb]; 17] = [
         host::VERBS,
         install::VERBS,
         memory::VERBS,
@@ -39,6 +41,7 @@ pub fn all() -> impl Iterator<Item = &'static Verb> {
         power::VERBS,
         snapshot::VERBS,
         sr::VERBS,
+        suspend::VERBS,
         task::VERBS,
         uninstall::VERBS,
         vbd::VERBS,

@@ -1,7 +1,7 @@
 //! Snapshots and checkpoints of VMs (xapi `xapi_vm_snapshot.ml`).
 
 use super::cloning::{How, copy_disk, copy_vbds, copy_vifs, copy_vm, forget_snapshot};
-use super::{machine, power};
+use super::{machine, power, suspend};
 use crate::sim::call::{Call, Run, Verb};
 use crate::sim::lifecycle::{self, Op};
 use crate::sim::pool::{Bytes, Pool};
@@ -89,7 +89,7 @@ fn take(pool: &mut Pool, call: &mut Call, checkpoint: bool, ignored: &[String]) 
 }
 
 fn take_one(pool: &mut Pool, vm: &str, name: &str, checkpoint: bool, ignored: &[String]) -> Outcome<String> {
-    let image = if checkpoint { Some(power::suspend_image(pool, vm)?) } else { None };
+    let image = if checkpoint { Some(suspend::suspend_image(pool, vm)?) } else { None };
     let taken = copy_vm(pool, vm, name, How::Snapshot { checkpoint }, ignored)?;
     let (now, order) = (pool.now(), pool.counter);
     let source = pool.get(Class::Vm, vm)?.clone();
