@@ -1,6 +1,7 @@
 //! The verbs that do something, one table for each kind of object.
 
 mod cloning;
+mod disc;
 pub mod host;
 mod install;
 mod machine;
@@ -10,6 +11,7 @@ mod migrate_away;
 mod network;
 mod plugin;
 mod power;
+mod provision;
 mod snapshot;
 mod sr;
 mod storage_motion;

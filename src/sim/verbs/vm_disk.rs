@@ -1,5 +1,6 @@
 //! Disks and CDs of VMs by the VM's name (xapi `cli_operations.ml` `vm_disk`_*, `vm_cd`_*).
 
+use super::disc;
 use super::vbd::{self, New};
 use super::vdi;
 use crate::sim::call::{Call, Run, Verb};
@@ -195,7 +196,7 @@ fn cd_insert(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
     };
     each_vm(pool, call, VMS, &["cd-name"], |pool, _, vm| match drives(pool, vm, true).as_slice() {
         [] => Err(refused("VM_NO_EMPTY_CD_VBD", vec![pool.vm_param(vm)])),
-        [drive] => vbd::insert_disc(pool, drive, &image),
+        [drive] => disc::insert_disc(pool, drive, &image),
         _ => cli("Two or more empty CD devices found. Please use vbd-insert"),
     })
 }
@@ -203,7 +204,7 @@ fn cd_insert(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
 fn cd_eject(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
     each_vm(pool, call, VMS, &[], |pool, _, vm| match drives(pool, vm, false).as_slice() {
         [] => cli("No CDs found"),
-        [drive] => vbd::eject_disc(pool, drive),
+        [drive] => disc::eject_disc(pool, drive),
         _ => cli("Two or more CDs found. Please use vbd-eject"),
     })
 }
