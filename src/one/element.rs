@@ -29,7 +29,9 @@ impl Element {
         reader.config_mut().check_end_names = true;
         let mut open: Vec<Element> = vec![Element::default()];
         loop {
-            let event = reader.read_event().with_context(|| format!("{what} is not XML{}", place(&open)))?;
+            // The error's text has its causes' in it already.
+            let event =
+                reader.read_event().map_err(|error| anyhow!("{what} is not XML{}: {error}", place(&open)))?;
             match event {
                 Event::Start(start) => {
                     ensure!(
@@ -169,6 +171,8 @@ mod tests {
     fn broken_and_hostile_documents_are_refused() {
         assert_eq!(parse("<VM><ID>1</ID>").unwrap_err(), "the message ends early, in VM");
         assert!(parse("<VM><ID>1</VM>").unwrap_err().starts_with("the message is not XML, in VM/ID"));
+        let half = parse("<VM><ID><![CDATA[1").unwrap_err();
+        assert_eq!(half.matches("not closed").count(), 1, "{half}");
         assert!(parse("<!DOCTYPE a [<!ENTITY b \"c\">]><VM>&b;</VM>").is_err());
         assert!(parse("<VM>&b;</VM>").unwrap_err().contains("&b; is not known"));
         assert!(parse(&"<A>".repeat(1_000_000)).unwrap_err().contains("nested deeper than 64"));
