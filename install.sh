@@ -427,13 +427,34 @@ begin_mark='# >>> one-xcp: from here to its end written by install.sh >>>'
 end_mark='# <<< one-xcp <<<'
 export begin_mark end_mark
 
+# Sets $release to the first two numbers of the front-end's release, 5.10 as 5010. The remotes have a VERSION since 4.4,
+# and there is a monitord.conf since 5.12.
+read_release() {
+    major='' minor=''
+    # There need not be an end of its line.
+    [ ! -r "$remotes/VERSION" ] || IFS=. read -r major minor _ <"$remotes/VERSION" || :
+    case $major,$minor in
+    ,* | *, | *[!0-9,]*)
+        release=7000
+        if [ -f "$etc/oned.conf" ] && [ ! -e "$etc/monitord.conf" ]; then release=4000; fi
+        ;;
+    *) release=$((major * 1000 + minor)) ;;
+    esac
+}
+
+# Up to 5.10 oned asks the hosts itself, and its own file has the drivers that do.
+has_monitord() { [ "$release" -ge 5012 ]; }
+
+# A driver that is given an option it does not know does not start (getoptlong in one_vmm_exec.rb, one_im_exec.rb).
 vm_mad() {
+    parallel=' -p'
+    [ "$release" -ge 4010 ] || parallel=
     cat <<TEXT
 VM_MAD = [
     NAME                 = "xcp",
     SUNSTONE_NAME        = "XCP",
     EXECUTABLE           = "$vmm_executable",
-    ARGUMENTS            = "-t 15 -r 0 xcp -p",
+    ARGUMENTS            = "-t 15 -r 0 xcp$parallel",
     TYPE                 = "xml",
     KEEP_SNAPSHOTS       = "yes",
     LIVE_RESIZE          = "yes",
@@ -460,13 +481,15 @@ TEXT
 }
 
 im_mad() {
+    limit='-w 90 ' threads=",$nl    THREADS       = 0"
+    [ "$release" -ge 5002 ] || limit=
+    has_monitord || threads=
     cat <<TEXT
 IM_MAD = [
     NAME          = "xcp",
     SUNSTONE_NAME = "XCP",
     EXECUTABLE    = "$im_executable",
-    ARGUMENTS     = "-r 3 -t 15 -w 90 xcp",
-    THREADS       = 0
+    ARGUMENTS     = "-r 3 -t 15 ${limit}xcp"$threads
 ]
 TEXT
 }
@@ -520,7 +543,8 @@ with_lists() {
             return substr(line, 1, RSTART - 1) list substr(line, RSTART + RLENGTH)
         }
         /^[ \t]*(TM_MAD|DATASTORE_MAD)[ \t]*=[ \t]*\[/ { inside = 1 }
-        inside && !/^[ \t]*#/ && /ARGUMENTS[ \t]*=/ { $0 = edit(edit($0, "-d"), "-s") }
+        # Up to 4.14 oned.conf has them in small letters.
+        inside && !/^[ \t]*#/ && toupper($0) ~ /ARGUMENTS[ \t]*=/ { $0 = edit(edit($0, "-d"), "-s") }
         inside && /\]/ { inside = 0 }
         { print }'
 }
@@ -606,18 +630,22 @@ take_block() {
     fi
 }
 
-# add_entry FILE MAD TEXT
-add_entry() {
+# add_entries FILE MAD TEXT [MAD TEXT]: each but those whose MAD has one of the name xcp that is not ours.
+add_entries() {
     check_conf "$1"
-    if with_block '' <"$conf" | has_entry "$2"; then
-        note "keep $conf: it has a $2 of the name xcp that install.sh did not write"
-        with_block '' <"$conf" | has_entry "$2" SUNSTONE_NAME ||
-            note "Without a SUNSTONE_NAME in it Sunstone does not offer XCP for new hosts"
-        take_block
-        return
-    fi
-    entry=$3
-    put_block "$2 of the name xcp"
+    shift
+    entry='' added=''
+    while [ $# -gt 0 ]; do
+        if with_block '' <"$conf" | has_entry "$1"; then
+            note "keep $conf: its $1 of the name xcp is not from install.sh"
+            with_block '' <"$conf" | has_entry "$1" SUNSTONE_NAME ||
+                note "Without a SUNSTONE_NAME in it Sunstone does not offer XCP for new hosts"
+        else
+            entry="${entry:+$entry$nl$nl}$2" added="${added:+$added and }$1"
+        fi
+        shift 2
+    done
+    if [ "$entry" ]; then put_block "$added of the name xcp"; else take_block; fi
 }
 
 remove_entry() {
@@ -693,6 +721,9 @@ if [ "$configure" ]; then
     [ -d "$etc" ] || fail "there is no OpenNebula configuration in $etc: give --etc DIR"
     etc=$(cd -- "$etc" && pwd -P) || fail "cannot enter $etc"
     check_conf oned.conf
+fi
+read_release
+if [ "$configure" ] && { has_monitord || [ -e "$etc/monitord.conf" ]; }; then
     check_conf monitord.conf
 fi
 # Run by root, files belong to whom the remotes belong to: oneadmin has to read and update them.
@@ -710,7 +741,7 @@ if [ "$action" = uninstall ]; then
     uninstall_all
     if [ "$configure" ]; then
         remove_entry oned.conf
-        remove_entry monitord.conf
+        [ ! -e "$etc/monitord.conf" ] || remove_entry monitord.conf
         live_snapshots remove
     elif [ -r "$etc/oned.conf" ] && has_block "$etc/oned.conf"; then
         note "$etc/oned.conf still names the driver: install.sh --uninstall --configure removes it there"
@@ -720,20 +751,30 @@ fi
 
 [ -z "$sunstone" ] || find_fireedge
 install_all
+# Up to 4.14 a host's network driver is named as well.
+network=' -n dummy'
+[ "$release" -lt 5000 ] || network=
+vmm_part=$(vm_mad && echo && storage_conf)
 if [ "$configure" ]; then
-    add_entry oned.conf VM_MAD "$(vm_mad && echo && storage_conf)"
-    add_entry monitord.conf IM_MAD "$(im_mad)"
+    if has_monitord; then
+        add_entries oned.conf VM_MAD "$vmm_part"
+        add_entries monitord.conf IM_MAD "$(im_mad)"
+    else
+        add_entries oned.conf VM_MAD "$vmm_part" IM_MAD "$(im_mad)"
+    fi
     live_snapshots add
     [ -z "$sunstone" ] || install_sunstone
-    note "Restart OpenNebula, then: onehost create NAME -i xcp -v xcp"
+    note "Restart OpenNebula, then: onehost create NAME -i xcp -v xcp$network"
 else
     note "" "Add to $etc/oned.conf (or run install.sh --configure):" ""
-    vm_mad
-    note ""
-    storage_conf
+    printf '%s\n' "$vmm_part"
     note "" "For datastores on an SR also add xcp to the lists in ARGUMENTS of TM_MAD (-d) and DATASTORE_MAD (-d, -s)" \
         "in $etc/oned.conf, and xcp-xcp to LIVE_DISK_SNAPSHOTS in $etc/vmm_exec/vmm_execrc."
-    note "" "Add to $etc/monitord.conf:" ""
+    if has_monitord; then
+        note "" "Add to $etc/monitord.conf:" ""
+    else
+        note "" "Add to $etc/oned.conf, too:" ""
+    fi
     im_mad
-    note "" "Then restart OpenNebula, and: onehost create NAME -i xcp -v xcp"
+    note "" "Then restart OpenNebula, and: onehost create NAME -i xcp -v xcp$network"
 fi

@@ -7,6 +7,8 @@
 mod conf;
 #[path = "install/copies.rs"]
 mod copies;
+#[path = "install/old_releases.rs"]
+mod old_releases;
 #[path = "install/refusals.rs"]
 mod refusals;
 #[path = "install/site.rs"]
