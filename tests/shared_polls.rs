@@ -6,6 +6,8 @@ mod common;
 #[allow(dead_code)]
 mod monitord;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use common::{Host, Recorded, said};
 use monitord::{Monitord, PATIENCE};
 use std::fs;
@@ -41,7 +43,9 @@ impl FrontEnd {
             let mut recorded = Recorded::load("run_monitord_client")
                 .with("[4124]", &format!("[{}]", self.monitord.port))
                 .with("<HOST_ID>0</HOST_ID>", &format!("<HOST_ID>{id}</HOST_ID>"));
-            for (kind, recorded_period) in [("STATE_VM", "5"), ("MONITOR_VM", "10")] {
+            for (kind, recorded_period) in
+                [("STATE_VM", "5"), ("MONITOR_VM", "10"), ("MONITOR_HOST", "10"), ("SYSTEM_HOST", "30")]
+            {
                 let period = |seconds: &str| format!("<{kind}><![CDATA[{seconds}]]>");
                 recorded = recorded.with(&period(recorded_period), &period("1"));
             }
@@ -84,10 +88,15 @@ impl FrontEnd {
         of_host.map(|got| got.text.clone()).collect()
     }
 
-    /// Calls that ask for what all VMs use.
-    fn lists_of_vms(&self) -> usize {
-        let of_vms = |line: &str| line.contains("vm-list") && line.contains("memory-actual");
-        self.host.calls().iter().filter(|call| of_vms(&call.line)).count()
+    /// How many messages of a kind came after the first `after`, from all clients.
+    fn told(&self, kind: &str, after: usize) -> usize {
+        self.monitord.got().iter().skip(after).filter(|got| got.kind == kind).count()
+    }
+
+    /// The calls with all of these words.
+    fn asked(&self, words: &[&str]) -> usize {
+        let calls = self.host.calls();
+        calls.iter().filter(|call| words.iter().all(|word| call.line.contains(word))).count()
     }
 }
 
@@ -111,16 +120,54 @@ fn eventually(what: &str, is_so: impl Fn() -> bool) {
 #[test]
 fn one_call_serves_three_clients_and_each_tells_of_its_own_vms() {
     let front_end = FrontEnd::new();
+    let host = &front_end.host;
+    for vm in 1..=9 {
+        let uuid = host.xe(&["vm-list", &format!("name-label=one-{vm}"), "--minimal"]);
+        host.sim(&["guest", &uuid, &format!("ip=10.0.0.{vm}")]);
+    }
+    for name in HOSTS {
+        let template = host.xe(&["template-list", "name-label=Other install media", "--minimal"]);
+        let wild = host.xe(&[
+            "vm-install",
+            &format!("template={template}"),
+            &format!("new-name-label=wild on {name}"),
+        ]);
+        host.xe(&["vm-start", &format!("uuid={wild}"), &format!("on={name}")]);
+    }
+    // Whoever is a little late still finds the answer under way.
+    host.sim(&["delay", "any", "150"]);
     front_end.start();
-    front_end.host.forget_calls();
+    host.forget_calls();
     let before = front_end.monitord.count();
     let rounds = |id: u32| front_end.monitored(id, before).len();
-    eventually("eight rounds of each", || (0..3).all(|id| rounds(id) >= 8));
-    let told: usize = (0..3).map(rounds).sum();
-    let asked = front_end.lists_of_vms();
-    assert!(asked * 3 < told * 2, "{asked} lists of the VMs for {told} messages");
+    eventually("six rounds of each", || (0..3).all(|id| rounds(id) >= 6));
+    // What is asked in each round of a kind, or in every second one.
+    for (kind, words, every) in [
+        ("MONITOR_VM", &["vm-list", "memory-actual"][..], 1),
+        ("MONITOR_VM", &["vm-list", "params=networks"], 2),
+        ("MONITOR_VM", &["vbd-list"], 2),
+        ("MONITOR_VM", &["vdi-list"], 2),
+        ("MONITOR_HOST", &["host-list", "memory-free"], 1),
+        ("SYSTEM_HOST", &["host-list", "software-version"], 1),
+        ("SYSTEM_HOST", &["pool-list", "params=name-label"], 1),
+        ("SYSTEM_HOST", &["pbd-list"], 1),
+        ("SYSTEM_HOST", &["sr-list"], 1),
+        ("SYSTEM_HOST", &["vm-list", "VCPUs-at-startup"], 1),
+        ("SYSTEM_HOST", &["vm-list", "params=name-label"], 1),
+    ] {
+        let (told, asked) = (front_end.told(kind, before), front_end.asked(words));
+        assert!(asked > 0, "{words:?}");
+        assert!(asked * every * 3 < told * 2, "{words:?}: {asked} calls for {told} messages of {kind}");
+    }
     // VM 1 is on the first host, VM 2 on the second, and so on.
-    for id in 0..3 {
+    for (id, name) in (0..3).zip(HOSTS) {
+        let of_host = |got: &&monitord::Got| got.kind == "SYSTEM_HOST" && got.host_id == id;
+        let system = front_end.monitord.got().iter().rfind(of_host).unwrap().text.clone();
+        assert!(system.contains(&format!("HOSTNAME=\"{name}\"")), "{system}");
+        let wild = |name: &str| system.contains(&format!("VM_NAME=\"wild on {name}\""));
+        assert!(HOSTS.iter().all(|other| wild(other) == (*other == name)), "{system}");
+        let local = system.lines().filter(|line| line.contains("NAME = \"Local storage\""));
+        assert_eq!(local.count(), 1, "{system}");
         for text in front_end.monitored(id, before) {
             let mut ids: Vec<u32> = text
                 .lines()
@@ -128,6 +175,13 @@ fn one_call_serves_three_clients_and_each_tells_of_its_own_vms() {
                 .collect();
             ids.sort_unstable();
             assert_eq!(ids, [id + 1, id + 4, id + 7], "{text}");
+        }
+        let last = front_end.monitored(id, before).pop().unwrap();
+        for line in last.lines() {
+            let value = |name: &str| line.split_once(name).unwrap().1.split('"').next().unwrap();
+            let used = String::from_utf8(STANDARD.decode(value("MONITOR=\"")).unwrap()).unwrap();
+            let address = format!("GUEST_IP=\"10.0.0.{}\"\n", value(" ID=\""));
+            assert!(used.contains(&address), "{line}: {used}");
         }
     }
     let mode = |path: &str| fs::metadata(front_end.host.path(path)).unwrap().permissions().mode() & 0o777;

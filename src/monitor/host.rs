@@ -5,7 +5,7 @@ use super::log::Log;
 use crate::action::Caller;
 use crate::console::{self, Key};
 use crate::one::MonitorConfiguration;
-use crate::probe::{self, Counters, Details, Subject, pci, rrd_updates, unix_time};
+use crate::probe::{self, Counters, Details, Subject, Turns, pci, rrd_updates, unix_time};
 use crate::report::Result;
 use crate::signal::Stop;
 use crate::xapi::Xapi;
@@ -53,6 +53,7 @@ impl Host {
         xe.limit = xe.limit.min(XE_LIMIT);
         // On the front-end other hosts of the pool have clients beside this one.
         xe.shared = conf.optional("XE_SERVER").map(|_| Shared::new());
+        let turns = Turns::new(xe.shared.as_ref().map(|_| read.probes_period.monitor_vm));
         Ok(Host {
             stop: xe.stop.clone(),
             xe,
@@ -67,7 +68,7 @@ impl Host {
             pci: pci::Filter::from_conf(&conf)?,
             uuid: Mutex::new(None),
             counters: Mutex::new(None),
-            details: Mutex::new(Details::in_turns()),
+            details: Mutex::new(Details::in_turns(turns)),
         })
     }
 

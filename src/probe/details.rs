@@ -2,6 +2,8 @@
 
 use super::disk_sizes::{self, DiskSize};
 use super::guest_addresses;
+use super::turns::{Turn, Turns};
+use super::unix_time;
 use crate::report::Result;
 use crate::xe::{Uuid, Xe, free_text};
 use std::collections::HashMap;
@@ -13,39 +15,26 @@ use std::net::IpAddr;
 pub struct Details {
     addresses: HashMap<Uuid, Vec<IpAddr>>,
     disks: HashMap<Uuid, Vec<DiskSize>>,
-    turns: Turns,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Turns {
-    /// All of it every time: by hand.
-    #[default]
-    None,
-    Addresses,
-    Disks,
+    /// By hand there are none: all of it is asked every time.
+    turns: Option<Turns>,
 }
 
 impl Details {
     /// For a client: addresses in one round and disks in the next, so that a round takes three calls at most.
-    pub fn in_turns() -> Details {
-        Details { turns: Turns::Addresses, ..Details::default() }
+    pub fn in_turns(turns: Turns) -> Details {
+        Details { turns: Some(turns), ..Details::default() }
     }
 
     /// Asks for what it is the turn of. `filters` is what `listed` were just listed with.
     pub fn refresh(&mut self, xe: &Xe, filters: &[(&str, &str)], listed: &[Uuid]) -> Result<()> {
-        let turn = self.turns;
-        self.turns = match turn {
-            Turns::None => Turns::None,
-            Turns::Addresses => Turns::Disks,
-            Turns::Disks => Turns::Addresses,
-        };
-        if turn != Turns::Disks
+        let turn = self.turns.as_mut().map(|turns| turns.next(unix_time()));
+        if turn != Some(Turn::Disks)
             && let Some(networks) = free_text::of_vms(xe, "networks", filters, listed)?
         {
             self.addresses =
                 networks.into_iter().map(|(vm, networks)| (vm, guest_addresses::read(&networks))).collect();
         }
-        if turn != Turns::Addresses && !listed.is_empty() {
+        if turn != Some(Turn::Addresses) && !listed.is_empty() {
             self.disks = disk_sizes::all(xe)?;
         }
         Ok(())

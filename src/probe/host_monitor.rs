@@ -1,7 +1,7 @@
 //! `host/monitor`: how much of the host is in use.
 
 use super::counters::Figure;
-use super::{Subject, number};
+use super::{Subject, number, of_host};
 use crate::parallel;
 use crate::report::Result;
 use crate::xe::{Record, call};
@@ -15,11 +15,10 @@ pub fn run(subject: &Subject<'_>) -> Result<String> {
         Ok((record.get::<u64>("memory-total")?, record.get::<u64>("memory-free")?, cores))
     };
     let (host, load) = parallel::both(
-        || xe.list("host", &fields, &[("uuid", &uuid)], read),
+        || of_host(subject, &fields, read),
         || xe.run(&call("host-data-source-query").set("data-source", "cpu_avg").set("uuid", &uuid)),
     );
-    let (total_bytes, free_bytes, cores) =
-        host?.pop().with_context(|| format!("host {uuid} has left the pool"))?;
+    let (total_bytes, free_bytes, cores) = host?;
     let total_cpu = 100.0 * cores.parse::<f64>().context("cpu_info: cpu_count")?;
     let load = load?;
     let used_cpu = total_cpu * load.trim().parse::<f64>().with_context(|| format!("cpu_avg is {load:?}"))?;

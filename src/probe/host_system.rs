@@ -1,6 +1,6 @@
 //! `host/system`: what the host is and has.
 
-use super::{Subject, datastores, numa, number, pci, storage, string, wild_vms};
+use super::{Subject, datastores, numa, number, of_host, pci, storage, string, wild_vms};
 use crate::one::Release;
 use crate::parallel;
 use crate::report::Result;
@@ -37,14 +37,13 @@ pub fn run(subject: &Subject<'_>) -> Result<String> {
 }
 
 pub fn own(subject: &Subject<'_>) -> Result<Own> {
-    let (uuid, called_as) = (subject.host.to_string(), subject.called_as);
+    let called_as = subject.called_as;
     let read = |record: &Record<'_>| {
         let mut numa = String::new();
         numa::describe(&mut numa, record);
         Ok(Own { values: describe(record, called_as)?, numa })
     };
-    let host = subject.xe.list("host", &FIELDS, &[("uuid", &uuid)], read)?.pop();
-    host.with_context(|| format!("host {uuid} has left the pool"))
+    of_host(subject, &FIELDS, read)
 }
 
 fn describe(host: &Record<'_>, called_as: &Path) -> Result<String> {

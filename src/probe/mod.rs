@@ -13,19 +13,21 @@ pub mod pci;
 pub mod polled;
 pub mod rrd_updates;
 mod storage;
+mod turns;
 mod vm_monitor;
 pub mod vm_status;
 mod wild_vms;
 
 pub use counters::Counters;
 pub use details::Details;
+pub use turns::Turns;
 
 use crate::action::Caller;
 use crate::links;
 use crate::one::{Conf, MonitorConfiguration, execution};
 use crate::report::{self, Result};
 use crate::xe::host::{self, Host};
-use crate::xe::{Uuid, Xe};
+use crate::xe::{Record, Uuid, Xe};
 use anyhow::Context;
 use std::fmt::{Display, Write};
 use std::path::{Path, PathBuf};
@@ -134,6 +136,22 @@ pub fn host_uuid(xe: &Xe, name: &str) -> Result<Uuid> {
         [only] if name.is_empty() => Ok(only.uuid.clone()),
         _ => Ok(host::named(&hosts, name)?.uuid.clone()),
     }
+}
+
+/// `filters` without the first one, which names a host, where one answer serves all hosts of the pool: then the
+/// records tell whose they are.
+fn of_host_or_pool<'a>(xe: &Xe, filters: &'a [(&'a str, &'a str)]) -> &'a [(&'a str, &'a str)] {
+    if xe.shared.is_some() { filters.get(1..).unwrap_or_default() } else { filters }
+}
+
+/// The subject's own record.
+fn of_host<T>(subject: &Subject<'_>, fields: &[&str], read: impl Fn(&Record<'_>) -> Result<T>) -> Result<T> {
+    let uuid = subject.host.to_string();
+    let filters = [("uuid", uuid.as_str())];
+    let found = subject.xe.list("host", fields, of_host_or_pool(subject.xe, &filters), |record| {
+        (record.text("uuid") == uuid).then(|| read(record)).transpose()
+    })?;
+    found.into_iter().flatten().next().with_context(|| format!("host {uuid} has left the pool"))
 }
 
 /// Adds `NAME=1` or `NAME="text"`: numbers bare, text quoted as OpenNebula's template syntax wants it.

@@ -1,7 +1,7 @@
 //! How full the SRs are that the host sees. Which of them is which datastore only the front-end knows, whose
 //! datastore driver asks for their room itself: here they are attributes of the host, for people.
 
-use super::{Subject, harmless};
+use super::{Subject, harmless, of_host_or_pool};
 use crate::parallel;
 use crate::report::Result;
 use crate::xe::{Record, Uuid};
@@ -16,7 +16,10 @@ pub fn describe(subject: &Subject<'_>) -> Result<String> {
     let (seen, lines) = parallel::both(
         || {
             let filters = [("host-uuid", host.as_str()), ("currently-attached", "true")];
-            xe.list("pbd", &["sr-uuid"], &filters, |record| record.optional::<Uuid>("sr-uuid"))
+            xe.list("pbd", &["host-uuid", "sr-uuid"], of_host_or_pool(xe, &filters), |record| {
+                let is_here = record.text("host-uuid") == host;
+                Ok(record.optional::<Uuid>("sr-uuid")?.filter(|_| is_here))
+            })
         },
         || xe.list("sr", &FIELDS, &[("content-type", "user")], line),
     );

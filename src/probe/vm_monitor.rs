@@ -1,7 +1,7 @@
 //! `vm/monitor`: what OpenNebula's VMs on the host use.
 
 use super::counters::COUNTED;
-use super::{Counters, Details, Subject};
+use super::{Counters, Details, Subject, of_host_or_pool};
 use crate::one::Release;
 use crate::report::Result;
 use crate::translate::mark;
@@ -50,18 +50,17 @@ pub fn run(subject: &Subject<'_>) -> Result<String> {
 pub fn all(subject: &Subject<'_>) -> Result<Vec<Use>> {
     let host = subject.host.to_string();
     let filters = [("resident-on", host.as_str()), ("is-control-domain", "false")];
-    // Where answers are shared, the one to all VMs of the pool serves all its hosts.
-    let asked = if subject.xe.shared.is_some() { filters.get(1..).unwrap_or_default() } else { &filters };
-    let of_host = |record: &Record<'_>| {
+    let filters = of_host_or_pool(subject.xe, &filters);
+    let read = |record: &Record<'_>| {
         let is_here = record.optional::<Uuid>("resident-on")?.as_ref() == Some(subject.host);
-        is_here.then(|| Resident::read(record)).transpose()
+        Ok((record.get::<Uuid>("uuid")?, is_here.then(|| Resident::read(record)).transpose()?))
     };
-    let residents = subject.xe.list("vm", &FIELDS, asked, of_host)?;
+    let (listed, residents): (Vec<Uuid>, Vec<_>) =
+        subject.xe.list("vm", &FIELDS, filters, read)?.into_iter().unzip();
     let residents: Vec<Resident> = residents.into_iter().flatten().collect();
-    let uuids: Vec<Uuid> = residents.iter().map(|vm| vm.uuid.clone()).collect();
     let mut details = subject.details.lock().unwrap_or_else(PoisonError::into_inner);
     if residents.iter().any(|vm| vm.vm_id.is_some()) {
-        details.refresh(subject.xe, &filters, &uuids)?;
+        details.refresh(subject.xe, filters, &listed)?;
     }
     let told =
         |vm: Resident| Use { text: vm.describe(subject.counters, &details), uuid: vm.uuid, vm_id: vm.vm_id };

@@ -1,7 +1,7 @@
 //! The VMs on the host that OpenNebula did not make, each with a template to take it over by
 //! (`onehost importvm`, OpenNebula up to 6.10; later releases only show them).
 
-use super::Subject;
+use super::{Subject, of_host_or_pool};
 use crate::one::Release;
 use crate::report::Result;
 use crate::translate::mark;
@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 /// Fields that no tenant can write, and so safe to read from a list.
-const FIELDS: [&str; 4] = ["uuid", "memory-dynamic-max", "VCPUs-at-startup", "other-config"];
+const FIELDS: [&str; 5] = ["uuid", "resident-on", "memory-dynamic-max", "VCPUs-at-startup", "other-config"];
 /// VMs may come and go while their names are asked for.
 const TRIES: usize = 3;
 /// The longest name that OpenNebula gives a VM.
@@ -42,15 +42,16 @@ pub fn run(subject: &Subject<'_>) -> Result<String> {
 
 /// The wild VMs on a host: neither templates nor snapshots, which `vm-list` leaves out, nor control domains.
 pub fn all(xe: &Xe, host: &Uuid) -> Result<Vec<Stranger>> {
-    let host = host.to_string();
-    let filters = [("resident-on", host.as_str()), ("is-control-domain", "false")];
+    let name = host.to_string();
+    let filters = [("resident-on", name.as_str()), ("is-control-domain", "false")];
+    let filters = of_host_or_pool(xe, &filters);
     for _ in 0..TRIES {
-        let listed = xe.list("vm", &FIELDS, &filters, read)?;
+        let listed = xe.list("vm", &FIELDS, filters, |record| read(record, host))?;
         if listed.iter().all(|(_, stranger)| stranger.is_none()) {
             return Ok(Vec::new());
         }
         let uuids: Vec<Uuid> = listed.iter().map(|(uuid, _)| uuid.clone()).collect();
-        if let Some(names) = free_text::of_vms(xe, "name-label", &filters, &uuids)? {
+        if let Some(names) = free_text::of_vms(xe, "name-label", filters, &uuids)? {
             let strangers = listed.into_iter().filter_map(|(_, stranger)| stranger);
             return Ok(strangers.filter_map(|stranger| stranger.named(&names)).collect());
         }
@@ -60,9 +61,10 @@ pub fn all(xe: &Xe, host: &Uuid) -> Result<Vec<Stranger>> {
 }
 
 /// A copy of a VM has all its marks; only the VM whose mark is its own is OpenNebula's.
-fn read(record: &Record<'_>) -> Result<(Uuid, Option<Stranger>)> {
+fn read(record: &Record<'_>, host: &Uuid) -> Result<(Uuid, Option<Stranger>)> {
     let uuid: Uuid = record.get("uuid")?;
-    if map_value(record.text("other-config"), mark::VM_UUID) == Some(record.text("uuid")) {
+    let is_here = record.optional::<Uuid>("resident-on")?.as_ref() == Some(host);
+    if !is_here || map_value(record.text("other-config"), mark::VM_UUID) == Some(record.text("uuid")) {
         return Ok((uuid, None));
     }
     let stranger = Stranger {

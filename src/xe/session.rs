@@ -33,7 +33,7 @@ pub struct Xe {
     /// Pauses between the tries of a call that something passing stands in the way of.
     pub retry: Retry,
     pub stop: Stop,
-    /// Lists of the whole pool are shared with others who ask for the same.
+    /// Lists of the whole pool are shared with other programs that ask for the same.
     pub shared: Option<Shared>,
 }
 
@@ -117,10 +117,7 @@ impl Xe {
         let call = super::call(format!("{class}-list"))
             .set_all(filters.iter().copied())
             .set("params", fields.join(","));
-        let answer = match &self.shared {
-            Some(shared) if call.is_of_whole_pool() => self.shared_answer(shared, &call)?,
-            _ => self.run(&call)?,
-        };
+        let answer = self.shared_answer(&call, || self.run(&call))?;
         record::parse(&answer, fields)
             .iter()
             .map(&read)
@@ -128,23 +125,37 @@ impl Xe {
             .with_context(|| call.to_string())
     }
 
-    fn shared_answer(&self, shared: &Shared, call: &Call) -> Result<String> {
+    /// What `ask` answers, or has just answered another program that asked for the same. Where nothing is shared
+    /// it is asked.
+    pub(super) fn shared_answer(&self, call: &Call, ask: impl FnOnce() -> Result<String>) -> Result<String> {
+        let Some(shared) = self.shared.as_ref().filter(|_| call.is_of_whole_pool()) else { return ask() };
         let uuid = super::call("pool-list").set("params", "uuid").set("minimal", true);
         let pool = shared.pool(|| self.ask(&uuid))?;
         // Whoever asks meanwhile may take as long as we might.
-        shared.answer(&pool, call, self.limit, &self.stop, || self.run(call))
+        shared.answer(&pool, call, self.limit, &self.stop, ask)
     }
 
     /// One field of the objects that `filters` leave, in the order of all lists with these filters. Unlike the
     /// records of [`Xe::list`] these cannot be forged, whatever anybody wrote into the field.
     pub fn values(&self, class: &str, field: &str, filters: &[(&str, &str)]) -> Result<Vec<String>> {
+        let call = values_call(class, field, filters);
+        Ok(record::values(&self.shared_answer(&call, || self.values_text(&call))?))
+    }
+
+    /// The same as it is at this moment, whatever others have been answered.
+    pub(super) fn values_now(
+        &self,
+        class: &str,
+        field: &str,
+        filters: &[(&str, &str)],
+    ) -> Result<Vec<String>> {
+        Ok(record::values(&self.values_text(&values_call(class, field, filters))?))
+    }
+
+    fn values_text(&self, call: &Call) -> Result<String> {
         self.stop.check()?;
-        let call = super::call(format!("{class}-list"))
-            .set_all(filters.iter().copied())
-            .set("params", field)
-            .set("minimal", true);
         // One guest's text that is no UTF-8 is that guest's alone.
-        Ok(record::values(&String::from_utf8_lossy(&self.bytes(&call, self.limit)?)))
+        Ok(String::from_utf8_lossy(&self.bytes(call, self.limit)?).into_owned())
     }
 
     /// One field of one object, as XAPI computes it at this moment.
@@ -215,6 +226,14 @@ impl Xe {
         *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(coordinator.clone());
         true
     }
+}
+
+/// The list of one field alone, as `a,b,c`.
+pub(super) fn values_call(class: &str, field: &str, filters: &[(&str, &str)]) -> Call {
+    super::call(format!("{class}-list"))
+        .set_all(filters.iter().copied())
+        .set("params", field)
+        .set("minimal", true)
 }
 
 fn text(call: &Call, answer: Vec<u8>) -> Result<String> {

@@ -83,7 +83,10 @@ impl Site {
             ),
         );
         site.write("records/pool-list.name-label", "pool \"one\"\n");
-        site.write("records/pbd-list", &format!("sr-uuid ( RO)    : {SR}\n\n\n"));
+        site.write(
+            "records/pbd-list",
+            &format!("host-uuid ( RO)    : {HOST}\n    sr-uuid ( RO): {SR}\n\n\n"),
+        );
         site.write(
             "records/sr-list",
             &format!(

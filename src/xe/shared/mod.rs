@@ -2,26 +2,24 @@
 //! time: the monitoring clients of a pool's hosts, where they run on the front-end.
 //!
 //! The first to come asks, holding the lock of a file, and writes the answer there; who comes meanwhile waits
-//! and reads it. The lock goes with its process, and what a killed one had begun to write is seen to be
-//! incomplete: nobody waits for the dead, and nobody reads half an answer.
+//! and reads it. The lock goes with its process: nobody waits for the dead, and nobody reads half an answer.
 
-use super::{Call, Uuid, XeError, xe_error};
+mod answer_file;
+
+use super::{Call, Uuid, xe_error};
 use crate::report::Result;
 use crate::signal::Stop;
-use anyhow::{Context, anyhow, ensure};
-use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use answer_file::{now, read, write};
+use anyhow::anyhow;
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::getuid;
-use std::fs::{self, DirBuilder, File};
+use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::{Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-/// An answer serves who asks while it is on its way, or so soon after that was begun.
-const FRESH: Duration = Duration::from_millis(500);
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Where answers are shared, and with whom.
@@ -85,25 +83,16 @@ impl Shared {
         let answer = ask();
         // What cannot be shared is still answered.
         _ = match &answer {
-            Ok(text) => write(&mut file, &key, begun, "ok", text),
-            Err(error) => match xe_error(error) {
-                Some(XeError { code, words, .. }) => {
-                    let code = code.as_deref().unwrap_or_default();
-                    write(&mut file, &key, begun, "failed", &format!("{code}\n{words}"))
-                }
-                None => Ok(()),
-            },
+            Ok(text) => write(&mut file, &key, begun, Ok(text)),
+            Err(error) => xe_error(error).map_or(Ok(()), |error| write(&mut file, &key, begun, Err(error))),
         };
         answer
     }
 
     fn open(&self, pool: &Uuid, call: &Call) -> Result<File> {
-        private_folder(&self.folder)?;
         let mut hasher = DefaultHasher::new();
         call.to_string().hash(&mut hasher);
-        let path = self.folder.join(format!("{pool}-{:016x}", hasher.finish()));
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        Ok(File::from(rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)?))
+        answer_file::open(&self.folder, &format!("{pool}-{:016x}", hasher.finish()))
     }
 }
 
@@ -113,56 +102,11 @@ impl Default for Shared {
     }
 }
 
-/// A folder that nobody else can write to, or even look into.
-fn private_folder(folder: &Path) -> Result<()> {
-    _ = DirBuilder::new().mode(0o700).create(folder);
-    let found = fs::symlink_metadata(folder).with_context(|| folder.display().to_string())?;
-    let is_private = found.is_dir() && found.uid() == getuid().as_raw() && found.mode() & 0o777 == 0o700;
-    ensure!(is_private, "{} is not this user's alone", folder.display());
-    Ok(())
-}
-
-/// Milliseconds since 1970.
-fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// `BEGUN LENGTH OUTCOME`, the key, the answer.
-fn write(file: &mut File, key: &str, begun: u64, outcome: &str, text: &str) -> std::io::Result<()> {
-    file.set_len(0)?;
-    file.rewind()?;
-    file.write_all(format!("{begun} {} {outcome}\n{key}\n{text}", text.len()).as_bytes())
-}
-
-/// What is there, if it is whole, answers this very question, and was asked for when it was `wanted` or only
-/// just before. None that claims to be of the future: the clock was set back.
-fn read(file: &mut File, key: &str, wanted: u64) -> Option<std::result::Result<String, XeError>> {
-    let mut all = String::new();
-    file.rewind().ok()?;
-    file.read_to_string(&mut all).ok()?;
-    let (head, rest) = all.split_once('\n')?;
-    let mut words = head.split(' ');
-    let begun: u64 = words.next()?.parse().ok()?;
-    let length: usize = words.next()?.parse().ok()?;
-    let outcome = words.next()?;
-    let text = rest.strip_prefix(key)?.strip_prefix('\n')?;
-    let is_fresh = u128::from(begun) + FRESH.as_millis() >= u128::from(wanted) && begun <= now();
-    if text.len() != length || !is_fresh {
-        return None;
-    }
-    if outcome == "ok" {
-        return Some(Ok(text.to_owned()));
-    }
-    let (code, words) = text.split_once('\n')?;
-    let code = Some(code.to_owned()).filter(|code| !code.is_empty());
-    Some(Err(XeError { code, params: Vec::new(), words: words.to_owned() }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::xe::call;
+    use crate::xe::{XeError, call};
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
     use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -208,26 +152,6 @@ mod tests {
         assert_eq!(ask(&shared, &pool, "vdi-list", &count).unwrap(), "answer 1");
         let other: Uuid = "21111111-2222-4333-8444-555555555555".parse().unwrap();
         assert_eq!(ask(&shared, &other, "vm-list", &count).unwrap(), "answer 2");
-    }
-
-    #[test]
-    fn what_is_old_half_written_or_of_the_future_is_asked_anew() {
-        let (_dir, shared, pool) = shared();
-        let key = format!("{pool} xe vm-list");
-        let mut file = shared.open(&pool, &call("vm-list")).unwrap();
-        let told = |file: &mut File| read(file, &key, now()).is_some();
-        write(&mut file, &key, now(), "ok", "whole").unwrap();
-        assert!(told(&mut file));
-        file.set_len(file.metadata().unwrap().len() - 1).unwrap();
-        assert!(!told(&mut file));
-        write(&mut file, &key, now() - 5000, "ok", "whole").unwrap();
-        assert!(!told(&mut file));
-        // Begun when it was wanted, and long under way.
-        assert!(read(&mut file, &key, now() - 5000).is_some());
-        write(&mut file, &key, now() + 60_000, "ok", "whole").unwrap();
-        assert!(!told(&mut file));
-        write(&mut file, "another key", now(), "ok", "whole").unwrap();
-        assert!(!told(&mut file));
     }
 
     #[test]
