@@ -399,6 +399,7 @@ fn a_round_costs_few_calls() {
     let site = Site::new(monitord.port);
     let vms: Vec<Vm<'_>> = (1..200).map(running).collect();
     site.vms(&vms);
+    metrics::serve(&site.path("xapi"));
     site.start().ok();
     // Which host it is, the host, its pool, two for SRs and who else is on it, its use twice, states, and three
     // for what VMs use.

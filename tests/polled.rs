@@ -80,13 +80,13 @@ fn states_are_letters_and_wild_vms_have_them_too() {
 fn releases_before_4_14_have_other_names_and_before_4_0_no_vms() {
     let host = host("4.12.3");
     let uuid = host.deploy().ok();
-    let vm = format!("VM=[ ID=1, DEPLOY_ID={uuid}, POLL=\"STATE=a USEDMEMORY=524288\" ]");
-    assert!(polled(&host).lines().any(|line| line == vm), "{}", polled(&host));
+    let vm = format!("VM=[ ID=1, DEPLOY_ID={uuid}, POLL=\"STATE=a USEDMEMORY=524288 USEDCPU=");
+    assert!(polled(&host).lines().any(|line| line.starts_with(&vm)), "{}", polled(&host));
     // 4.4 to 4.10 have no VERSION; nor have those before, which give fewer arguments and join lines with blanks.
     fs::remove_file(host.path("remotes/VERSION")).unwrap();
     let args = args(&host);
     let text = said(host.command(host.path("remotes/im/xcp.d/monitord-client_control.sh")).args(&args), b"");
-    assert!(text.ok().lines().any(|line| line == vm));
+    assert!(text.ok().lines().any(|line| line.starts_with(&vm)));
     let text = said(
         host.command(host.path("remotes/im/xcp.d/monitord-client_control.sh")).args(["xcp", "3", "xcp-a"]),
         b"",

@@ -252,6 +252,11 @@ fn figures_of_cpu_network_and_disks_come_from_xapis_socket() {
     assert!([20_480, 10_240, 30_720].contains(&received), "{text}");
     drop(xapi);
     let said = probe(&host, "vm/monitor", "xcp-monitor", &["xcp", "0", "xcp-a"]);
-    assert!(said.stderr.starts_with("WARN: no figures of CPU, network and disks: "), "{said:?}");
+    assert!(
+        said.stderr.starts_with(
+            "WARN: no figures of networks and disks, and each VM's CPU is asked by itself, 32 in a round: "
+        ),
+        "{said:?}"
+    );
     assert!(said.ok().contains("VM = [ ID=\"1\""));
 }

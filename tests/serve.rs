@@ -204,7 +204,7 @@ mod over_tls {
         assert!(said.stderr.is_empty(), "{said:?}");
         assert!(said.ok().contains("NETTX="));
         let said = ask("");
-        assert!(said.stderr.starts_with("WARN: no figures of CPU, network and disks: "), "{said:?}");
+        assert!(said.stderr.starts_with("WARN: no figures of networks and disks, and each VM's CPU is asked by itself, 32 in a round: "), "{said:?}");
         assert!(!said.stderr.contains("geheim") && !said.ok().contains("NETTX="));
     }
 }

@@ -11,6 +11,7 @@ use crate::signal::Stop;
 use crate::xapi::Xapi;
 use crate::xe::{Shared, Uuid, Xe};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub struct Host {
     pci: Option<pci::Filter>,
     uuid: Mutex<Option<Uuid>>,
     counters: Mutex<Option<Counters>>,
+    /// XAPI has told what it measured when it was asked last.
+    is_measured: AtomicBool,
     details: Mutex<Details>,
 }
 
@@ -68,6 +71,7 @@ impl Host {
             pci: pci::Filter::from_conf(&conf)?,
             uuid: Mutex::new(None),
             counters: Mutex::new(None),
+            is_measured: AtomicBool::new(false),
             details: Mutex::new(Details::in_turns(turns)),
         })
     }
@@ -98,18 +102,22 @@ impl Host {
 
     /// Asks XAPI what it has measured since the last time. Without an answer the figures are left out.
     pub fn measure(&self, files: &Files, log: &Log) {
-        let Some(xapi) = &self.xapi else { return };
+        let Some(xapi) = &self.xapi else {
+            log.say("metrics", &probe::without_figures("XAPI_SOCKET is set to nothing"));
+            return;
+        };
         let known = self.counters.lock().unwrap_or_else(PoisonError::into_inner).take();
         let saved = || Counters::load(&files.read("counters").ok().flatten().unwrap_or_default());
         let mut counters = known.unwrap_or_else(saved);
         let measured = rrd_updates::add_to(&mut counters, xapi, unix_time())
             .and_then(|()| files.write("counters", &counters.save()));
+        self.is_measured.store(measured.is_ok(), Ordering::Relaxed);
         match measured {
             Ok(()) => log.well("metrics"),
             Err(why) => {
                 // What was used a while ago is not what is used now.
                 counters.begin(counters.last_time());
-                log.say("metrics", &format!("no figures of CPU, network and disks: {why:#}"));
+                log.say("metrics", &probe::without_figures(why));
             }
         }
         *self.counters.lock().unwrap_or_else(PoisonError::into_inner) = Some(counters);
@@ -133,6 +141,7 @@ impl Host {
             called_as: &self.called_as,
             datastores: &self.datastores,
             counters: counters.as_ref(),
+            is_measured: self.is_measured.load(Ordering::Relaxed),
             pci: self.pci.as_ref(),
             details: &self.details,
         };

@@ -1,5 +1,6 @@
 //! What is told of VMs and seldom changes: their guests' addresses and how large their disks are.
 
+use super::cpu_asked::CpuAsked;
 use super::disk_sizes::{self, DiskSize};
 use super::guest_addresses;
 use super::turns::{Turn, Turns};
@@ -15,6 +16,7 @@ use std::net::IpAddr;
 pub struct Details {
     addresses: HashMap<Uuid, Vec<IpAddr>>,
     disks: HashMap<Uuid, Vec<DiskSize>>,
+    pub(super) cpu_asked: CpuAsked,
     /// By hand there are none: all of it is asked every time.
     turns: Option<Turns>,
 }

@@ -2,6 +2,7 @@
 //! text. By hand: `one-xcp probe host/system xcp 0 HOST`.
 
 pub mod counters;
+pub mod cpu_asked;
 mod datastores;
 pub mod details;
 mod disk_sizes;
@@ -61,6 +62,8 @@ pub struct Subject<'a> {
     pub datastores: &'a Path,
     /// What XAPI has measured, if it can be asked.
     pub counters: Option<&'a Counters>,
+    /// Whether XAPI has just told what it measured of all VMs at once.
+    pub is_measured: bool,
     /// Which of its PCI devices are given to VMs.
     pub pci: Option<&'a pci::Filter>,
     /// What was learnt of its VMs before.
@@ -79,7 +82,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let xapi = caller.xapi(&conf, &args.host)?.filter(|_| needs_figures);
     let measured = xapi.map(|xapi| rrd_updates::add_to(&mut counters, &xapi, unix_time()));
     if let Some(Err(why)) = &measured {
-        report::warn(format!("no figures of CPU, network and disks: {why:#}"));
+        report::warn(without_figures(why));
     }
     let pci = pci::Filter::from_conf(&conf)?;
     let subject = Subject {
@@ -87,6 +90,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
         host: &host_uuid(&xe, &args.host)?,
         called_as: &caller.called_as,
         datastores: &datastore_location(&conf, configuration.as_ref()),
+        is_measured: matches!(measured, Some(Ok(()))),
         counters: measured.and_then(Result::ok).map(|()| &counters),
         pci: pci.as_ref(),
         details: &Mutex::default(),
@@ -116,6 +120,14 @@ pub fn without_xapi(probe: &str) -> Option<String> {
         "vm/execution" => Some(execution::recent()),
         _ => None,
     }
+}
+
+/// What it means that XAPI's measurements cannot be had.
+pub fn without_figures(why: impl Display) -> String {
+    let most = cpu_asked::MOST_A_ROUND;
+    format!(
+        "no figures of networks and disks, and each VM's CPU is asked by itself, {most} in a round: {why:#}"
+    )
 }
 
 /// Seconds since 1970.

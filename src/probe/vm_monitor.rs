@@ -8,6 +8,7 @@ use crate::translate::mark;
 use crate::xe::{Record, Uuid, record::map_value};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::PoisonError;
 
@@ -62,8 +63,19 @@ pub fn all(subject: &Subject<'_>) -> Result<Vec<Use>> {
     if residents.iter().any(|vm| vm.vm_id.is_some()) {
         details.refresh(subject.xe, filters, &listed)?;
     }
-    let told =
-        |vm: Resident| Use { text: vm.describe(subject.counters, &details), uuid: vm.uuid, vm_id: vm.vm_id };
+    let mut asked = HashMap::new();
+    if !subject.is_measured {
+        let ours = residents.iter().filter(|vm| vm.vm_id.is_some());
+        let ours: Vec<Uuid> = ours.map(|vm| vm.uuid.clone()).collect();
+        asked = details.cpu_asked.ask(subject.xe, &ours);
+    }
+    let told = |vm: Resident| {
+        let mut text = vm.describe(subject.counters, &details);
+        if let Some(cpu) = asked.get(&vm.uuid) {
+            _ = writeln!(text, "CPU=\"{cpu:.1}\"");
+        }
+        Use { text, uuid: vm.uuid, vm_id: vm.vm_id }
+    };
     Ok(residents.into_iter().map(told).collect())
 }
 

@@ -4,6 +4,7 @@ use super::monitord::Monitord;
 use super::site::{HOST, Site, part, running, uuid};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -11,7 +12,7 @@ use std::thread;
 
 /// Answers each request with a row for every 5 s since `start`; VM 1 receives 1000 bytes a second and uses
 /// half of one of its two CPUs.
-fn serve(socket: &Path) {
+pub fn serve(socket: &Path) {
     let listener = UnixListener::bind(socket).unwrap();
     thread::spawn(move || {
         for stream in listener.incoming() {
@@ -84,17 +85,40 @@ fn counters_grow_and_survive_a_new_client() {
 }
 
 #[test]
-fn without_the_socket_memory_is_told_and_the_lack_said_once() {
+fn without_the_socket_each_vm_is_asked_for_its_cpu_and_the_lack_said_once() {
     let monitord = Monitord::new();
     let site = Site::new(monitord.port);
     site.vms(&[running(1)]);
     let first = part(&site.start().ok(), "MONITOR_VM");
-    assert_eq!((value(&first, "MEMORY"), value(&first, "CPU")), (Some(524_288.0), None));
+    assert_eq!((value(&first, "MEMORY"), value(&first, "CPU")), (Some(524_288.0), Some(37.5)));
+    assert_eq!(value(&first, "NETRX"), None);
     let count = || monitord.got().iter().filter(|got| got.kind == "MONITOR_VM").count();
     let before = count();
     super::eventually("three rounds", || count() > before + 2);
     // Once by the control script, once by the client.
-    assert_eq!(site.log().matches("no figures of CPU").count(), 2, "{}", site.log());
+    assert_eq!(site.log().matches("no figures of networks").count(), 2, "{}", site.log());
+}
+
+#[test]
+fn without_the_socket_so_many_vms_are_asked_in_a_round_and_all_in_turn() {
+    let monitord = Monitord::new();
+    let site = Site::new(monitord.port);
+    site.vms(&(1..=80).map(running).collect::<Vec<_>>());
+    let with_cpu = |text: &str| {
+        let lines = text.lines().filter(|line| value(line, "CPU").is_some());
+        lines.map(|line| line.split('"').nth(1).unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(with_cpu(&part(&site.start().ok(), "MONITOR_VM")).len(), 32);
+    // The client begins anew.
+    let told = || -> Vec<Vec<String>> {
+        let got = monitord.got().into_iter().filter(|got| got.kind == "MONITOR_VM");
+        got.map(|got| with_cpu(&got.text)).collect()
+    };
+    super::eventually("three rounds", || told().len() > 2);
+    let rounds: Vec<Vec<String>> = told().into_iter().take(3).collect();
+    assert!(rounds.iter().all(|vms| vms.len() == 32), "{rounds:?}");
+    let all: HashSet<&String> = rounds.iter().flatten().collect();
+    assert_eq!(all.len(), 80, "{rounds:?}");
 }
 
 #[test]

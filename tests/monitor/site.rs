@@ -73,6 +73,8 @@ impl Site {
         symlink(PROGRAM, site.control()).unwrap();
         site.executable("bin/xe", XE);
         site.write("records/host-data-source-query", "0.25\n");
+        // Of a VM nothing is asked by itself but its VCPUs-utilisation.
+        site.write("records/vm-param-get", "0: 0.250; 1: 0.125\n");
         site.write(
             "records/host-list",
             &format!(
