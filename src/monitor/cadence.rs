@@ -40,6 +40,11 @@ impl Cadence {
         Cadence { in_step, ..self }
     }
 
+    /// A time limit, shorter by the same factor.
+    pub fn scaled(&self, limit: Duration) -> Duration {
+        limit / self.speed
+    }
+
     /// Rests for a period; false when the client ends.
     pub fn rest(&self, period: Duration) -> bool {
         self.wait(period, |asked| asked.end) != Wake::End
@@ -52,7 +57,7 @@ impl Cadence {
 
     fn wait(&self, period: Duration, over: impl Fn(&Asked) -> bool) -> Wake {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let period = period.max(SHORTEST) / self.speed;
+        let period = self.scaled(period.max(SHORTEST));
         let pause = if self.in_step { until_next(period, now()) } else { period };
         let waited = self.changed.wait_timeout_while(asked, pause, |asked| !over(asked));
         let (mut asked, time) = waited.unwrap_or_else(PoisonError::into_inner);

@@ -80,7 +80,7 @@ fn prepare(caller: &Caller, args: &Args, files: Files, log: Log) -> Result<(Arc<
     let mut lock = files.take_up(&args.token)?;
     let text = files.read(CONFIGURATION)?.context("there is no configuration")?;
     let configuration = MonitorConfiguration::parse(&text)?;
-    let sender = Sender::new(&configuration, env::var("SSH_CLIENT").ok().as_deref())?;
+    let sender = Sender::new(&configuration, &args.im_mad, env::var("SSH_CLIENT").ok().as_deref())?;
     let host = Host::new(caller, &args.im_mad, &args.host, text, &configuration)?;
     lock.write(&format!("{} {}", std::process::id(), host.called_as.display()))?;
     let cadence = Cadence::at_speed(args.speed).in_step(host.xe.shared.is_some());
@@ -99,7 +99,7 @@ fn prepare(caller: &Caller, args: &Args, files: Files, log: Log) -> Result<(Arc<
 /// Starts a thread for each kind, so that one slow probe holds up no other, and waits for a reason to end.
 fn watch(client: &Arc<Client>, lock: &Lock) -> Result<()> {
     let (mut wakes, signal) = UnixStream::pair().context("cannot watch for signals")?;
-    wakes.set_read_timeout(Some(WATCH))?;
+    wakes.set_read_timeout(Some(client.cadence.scaled(WATCH)))?;
     let early = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(SIGUSR1, Arc::clone(&early))?;
     for number in [SIGTERM, SIGINT, SIGHUP, SIGUSR1] {
@@ -119,7 +119,7 @@ fn watch(client: &Arc<Client>, lock: &Lock) -> Result<()> {
             break "told to end";
         } else if !lock.is_current() {
             break "another client has taken over";
-        } else if last_there.elapsed() > GONE_LIMIT {
+        } else if last_there.elapsed() > client.cadence.scaled(GONE_LIMIT) {
             break "the drivers are gone";
         } else if threads.iter().any(JoinHandle::is_finished) {
             break "one of its threads failed";
@@ -187,7 +187,7 @@ fn system_host(client: &Client) {
                 failures += 1;
                 if failures % SYSTEM_FAILURES == 0 {
                     client.tell(Kind::SystemHost, false, &crate::report::one_line(&format!("{why:#}")));
-                    client.host.forget_uuid();
+                    client.host.doubt_uuid();
                 }
                 pause = period.min(SYSTEM_AGAIN);
             }

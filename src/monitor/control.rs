@@ -61,7 +61,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
 fn start(caller: &Caller, im_mad: &str, name: &str, text: String) -> Result<String> {
     let configuration = MonitorConfiguration::parse(&text)?;
     let ssh_client = env::var("SSH_CLIENT").ok();
-    Sender::new(&configuration, ssh_client.as_deref())?;
+    Sender::new(&configuration, im_mad, ssh_client.as_deref())?;
     let files = Files::of_host(configuration.host_id);
     let mut lock = files.take_over()?;
     let token = format!("{} starting {}", std::process::id(), unix_time());

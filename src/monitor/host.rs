@@ -9,7 +9,7 @@ use crate::probe::{self, Counters, Details, Subject, Turns, pci, rrd_updates, un
 use crate::report::Result;
 use crate::signal::Stop;
 use crate::xapi::Xapi;
-use crate::xe::{Shared, Uuid, Xe};
+use crate::xe::{self, Shared, Uuid, Xe};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -17,6 +17,13 @@ use std::time::Duration;
 
 /// XAPI answers a list within a second or is in trouble, and OpenNebula waits 90 s for the first round.
 const XE_LIMIT: Duration = Duration::from_secs(60);
+
+/// The uuid that was asked for last.
+#[derive(Debug, Default)]
+struct Known {
+    uuid: Option<Uuid>,
+    is_in_doubt: bool,
+}
 
 /// A host, and all that its probes need.
 pub struct Host {
@@ -36,7 +43,7 @@ pub struct Host {
     datastores: PathBuf,
     xapi: Option<Xapi>,
     pci: Option<pci::Filter>,
-    uuid: Mutex<Option<Uuid>>,
+    uuid: Mutex<Known>,
     counters: Mutex<Option<Counters>>,
     /// XAPI has told what it measured when it was asked last.
     is_measured: AtomicBool,
@@ -69,7 +76,7 @@ impl Host {
             datastores: probe::datastore_location(&conf, Some(read)),
             xapi: caller.xapi(&conf, name)?,
             pci: pci::Filter::from_conf(&conf)?,
-            uuid: Mutex::new(None),
+            uuid: Mutex::default(),
             counters: Mutex::new(None),
             is_measured: AtomicBool::new(false),
             details: Mutex::new(Details::in_turns(turns)),
@@ -82,19 +89,24 @@ impl Host {
         Host { details: Mutex::default(), ..self }
     }
 
-    /// Its uuid in XAPI; asked for once.
+    /// Its uuid in XAPI; asked for once. A host that was given another name since is still the same.
     pub fn uuid(&self) -> Result<Uuid> {
         let mut known = self.uuid.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(uuid) = known.as_ref() {
+        if let Some(uuid) = known.uuid.as_ref().filter(|_| !known.is_in_doubt) {
             return Ok(uuid.clone());
         }
-        let uuid = probe::host_uuid(&self.xe, &self.name)?;
-        Ok(known.insert(uuid).clone())
+        let hosts = xe::host::Host::all(&self.xe)?;
+        let uuid = match (probe::named_uuid(&hosts, &self.name), &known.uuid) {
+            (Err(_), Some(before)) if hosts.iter().any(|host| host.uuid == *before) => before.clone(),
+            (named, _) => named?,
+        };
+        *known = Known { uuid: Some(uuid.clone()), is_in_doubt: false };
+        Ok(uuid)
     }
 
     /// A host that was installed anew, or went into another pool, has another uuid.
-    pub fn forget_uuid(&self) {
-        *self.uuid.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    pub fn doubt_uuid(&self) {
+        self.uuid.lock().unwrap_or_else(PoisonError::into_inner).is_in_doubt = true;
         if let Some(shared) = &self.xe.shared {
             shared.forget_pool();
         }

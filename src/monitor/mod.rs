@@ -2,6 +2,7 @@
 //! host and its VMs are.
 
 mod at_work;
+mod back_off;
 mod cadence;
 mod cipher;
 pub mod client;

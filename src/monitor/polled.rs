@@ -23,6 +23,7 @@ pub fn run(caller: &Caller, im_mad: &str, words: &[&str]) -> Result<String> {
     let configuration = MonitorConfiguration {
         datastore_location: location.unwrap_or("/var/lib/one/datastores").to_owned(),
         host_id: host_id.parse().context("HOST_ID is not a number")?,
+        im_mads: Vec::new(),
         network: Network::default(),
         probes_period: ProbesPeriod::default(),
     };

@@ -25,11 +25,16 @@ pub struct Sender {
 }
 
 impl Sender {
-    pub fn new(configuration: &MonitorConfiguration, ssh_client: Option<&str>) -> Result<Sender> {
+    /// `ssh_client` is `$SSH_CLIENT`.
+    pub fn new(
+        configuration: &MonitorConfiguration,
+        im_mad: &str,
+        ssh_client: Option<&str>,
+    ) -> Result<Sender> {
         let network = &configuration.network;
         let pubkey = network.pubkey.trim();
         Ok(Sender {
-            address: network.address(ssh_client)?.to_owned(),
+            address: configuration.monitor_address(im_mad, ssh_client)?.to_owned(),
             port: network.port,
             host_id: configuration.host_id,
             cipher: (!pubkey.is_empty()).then(|| Cipher::parse(pubkey)).transpose()?,

@@ -1,6 +1,7 @@
 //! STATE_VM: what OpenNebula must hear of, however long it is away.
 
 use super::at_work::is_at_work;
+use super::back_off::BackOff;
 use super::client::Client;
 use super::consoles;
 use super::imported::Imported;
@@ -14,8 +15,6 @@ use crate::report::Result;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// While onemonitord is away it is tried less and less often, but at least so.
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(30);
 /// What others' probes said is kept for so long a text; ours is asked anew.
 const MAX_KEPT_BYTES: usize = 64 << 10;
 
@@ -27,8 +26,7 @@ struct Round {
     /// What others' probes said and has not arrived.
     kept: String,
     next_sync: Instant,
-    back_off: Duration,
-    next_try: Instant,
+    back_off: BackOff,
     failing: bool,
 }
 
@@ -41,19 +39,18 @@ pub fn run(client: &Client) {
         consoles: Keeper::default(),
         kept: String::new(),
         next_sync: Instant::now() + sync_period(client),
-        back_off: period,
-        next_try: Instant::now(),
+        back_off: BackOff::new(period),
         failing: false,
     };
     while client.cadence.rest(period) {
-        if Instant::now() < round.next_try {
+        if !round.back_off.may_try(Instant::now()) {
             continue;
         }
         match round.observe(client) {
             Ok(()) => {
                 client.log.well(Kind::StateVm.name());
                 round.failing = false;
-                round.tell(client, period);
+                round.tell(client);
             }
             Err(why) => {
                 client.failed(Kind::StateVm, &why, !round.failing);
@@ -81,7 +78,7 @@ impl Round {
     }
 
     /// Sends what has changed, or all when it is time for that or onemonitord was away.
-    fn tell(&mut self, client: &Client, period: Duration) {
+    fn tell(&mut self, client: &Client) {
         let was_reachable = client.reachable.load(Ordering::Relaxed);
         let whole = !was_reachable || Instant::now() >= self.next_sync;
         let states = if whole {
@@ -97,7 +94,7 @@ impl Round {
             Ok(()) => {
                 client.log.well("onemonitord");
                 self.arrived(client, whole);
-                self.back_off = period;
+                self.back_off.arrived();
                 client.reachable.store(true, Ordering::Relaxed);
                 if !was_reachable {
                     client.cadence.ask_system();
@@ -106,8 +103,7 @@ impl Round {
             Err(why) => {
                 client.log.say("onemonitord", &format!("{why:#}"));
                 client.reachable.store(false, Ordering::Relaxed);
-                self.next_try = Instant::now() + self.back_off;
-                self.back_off = (self.back_off * 2).min(LONGEST_BACK_OFF);
+                self.back_off.failed(Instant::now());
             }
         }
     }

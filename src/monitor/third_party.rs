@@ -22,9 +22,13 @@ pub fn run(host: &Host, folder: &str) -> Vec<(PathBuf, Result<String>)> {
 
 /// The same with other arguments after the driver's name.
 pub fn run_with(host: &Host, folder: &str, words: &[&str]) -> Vec<(PathBuf, Result<String>)> {
+    run_within(LIMIT, host, folder, words)
+}
+
+fn run_within(limit: Duration, host: &Host, folder: &str, words: &[&str]) -> Vec<(PathBuf, Result<String>)> {
     let Some(probes) = host.probes_folder() else { return Vec::new() };
     let probes = executables(&probes.join(folder), folder);
-    let said = parallel::map(&probes, |probe| ask(host, probe, words));
+    let said = parallel::map(&probes, |probe| ask(host, probe, words, limit));
     probes.into_iter().zip(said).collect()
 }
 
@@ -42,11 +46,11 @@ fn executables(path: &Path, folder: &str) -> Vec<PathBuf> {
 }
 
 /// With the arguments and the standard input that OpenNebula gives its own client's probes.
-fn ask(host: &Host, probe: &Path, words: &[&str]) -> Result<String> {
+fn ask(host: &Host, probe: &Path, words: &[&str], limit: Duration) -> Result<String> {
     let mut command = Command::new(probe);
     command.arg(&host.im_mad).args(words);
     command.current_dir(probe.parent().context("a probe is in a folder")?);
-    let (said, fed) = process::feed(&mut command, LIMIT, host.stop.flag(), &|| (), |mut stdin| {
+    let (said, fed) = process::feed(&mut command, limit, host.stop.flag(), &|| (), |mut stdin| {
         match stdin.write_all(host.configuration.as_bytes()) {
             // It need not read it.
             Err(why) if why.kind() != ErrorKind::BrokenPipe => Err(why.into()),
@@ -63,4 +67,45 @@ fn ask(host: &Host, probe: &Path, words: &[&str]) -> Result<String> {
         text.push('\n');
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::action::Caller;
+    use crate::one::MonitorConfiguration;
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::Instant;
+
+    #[test]
+    fn one_that_hangs_is_ended_with_all_it_started_and_the_others_are_heard() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("im/xcp-probes.d/host/system");
+        fs::create_dir_all(&folder).unwrap();
+        for (name, text) in [
+            ("hangs", "#!/bin/sh\necho HALF=1\nsleep 300 &\necho $! >left\nsleep 300\n"),
+            ("tells", "#!/bin/sh\necho RACK=7\n"),
+        ] {
+            fs::write(folder.join(name), text).unwrap();
+            fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let text = include_str!("../../tests/recorded/opennebula-7.4/run_monitord_client/stdin");
+        let configuration = MonitorConfiguration::parse(text).unwrap();
+        let called_as = dir.path().join("im/xcp.d/monitord-client_control.sh");
+        let caller = Caller { called_as, verbose: false };
+        let host = Host::new(&caller, "xcp", "xcp-a", text.to_owned(), &configuration).unwrap();
+        let start = Instant::now();
+        let said = run_within(Duration::from_secs(1), &host, "host/system", &[]);
+        assert!(start.elapsed() < Duration::from_secs(100));
+        let [(_, hangs), (_, tells)] = said.as_slice() else { panic!("{said:?}") };
+        assert!(hangs.as_ref().unwrap_err().to_string().contains("did not end within 1 s"), "{hangs:?}");
+        assert_eq!(tells.as_deref().unwrap(), "RACK=7\n");
+        let left = fs::read_to_string(folder.join("left")).unwrap();
+        let process = Path::new("/proc").join(left.trim()).join("cmdline");
+        let is_gone = || fs::read(&process).map_or(true, |line| line.is_empty());
+        while !is_gone() {
+            assert!(start.elapsed() < Duration::from_secs(100));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
 }

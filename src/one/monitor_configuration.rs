@@ -15,6 +15,8 @@ pub struct MonitorConfiguration {
     pub datastore_location: String,
     /// OpenNebula's number of the host.
     pub host_id: u32,
+    #[serde(default, rename = "IM_MAD")]
+    pub im_mads: Vec<ImMad>,
     #[serde(default)]
     pub network: Network,
     #[serde(default)]
@@ -39,10 +41,24 @@ impl Default for Network {
     }
 }
 
-impl Network {
-    /// The name or address to send to. `ssh_client` is `$SSH_CLIENT`, `ADDRESS PORT PORT`.
-    pub fn address<'a>(&'a self, ssh_client: Option<&'a str>) -> Result<&'a str> {
-        match self.monitor_address.trim() {
+/// An information driver.
+#[derive(Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE", default)]
+pub struct ImMad {
+    pub name: String,
+    pub executable: String,
+}
+
+/// The driver whose scripts run on the front-end, where onemonitord is.
+const LOCAL: &str = "one_im_sh";
+
+impl MonitorConfiguration {
+    /// The name or address to send to. `ssh_client` is `$SSH_CLIENT`, `ADDRESS PORT PORT`. On the front-end it is
+    /// nothing to go by: it would be who started OpenNebula by hand.
+    pub fn monitor_address<'a>(&'a self, im_mad: &str, ssh_client: Option<&'a str>) -> Result<&'a str> {
+        let is_local = self.im_mads.iter().any(|mad| mad.name == im_mad && mad.executable == LOCAL);
+        match self.network.monitor_address.trim() {
+            AUTO | "" if is_local => Ok("127.0.0.1"),
             AUTO | "" => ssh_client.and_then(|client| client.split_whitespace().next()).context(
                 "MONITOR_ADDRESS is auto, and without ssh there is no telling where onemonitord is: set it in monitord.conf",
             ),
@@ -141,9 +157,18 @@ mod tests {
 
     #[test]
     fn auto_is_where_the_connection_came_from() {
-        let network = Network::default();
-        assert_eq!(network.address(Some("192.0.2.7 50022 22")).unwrap(), "192.0.2.7");
-        assert!(network.address(None).unwrap_err().to_string().starts_with("MONITOR_ADDRESS is auto"));
+        let text = include_str!("../../tests/recorded/opennebula-7.4/run_monitord_client/stdin");
+        let auto =
+            text.replace("<MONITOR_ADDRESS><![CDATA[127.0.0.1]]>", "<MONITOR_ADDRESS><![CDATA[auto]]>");
+        let read = MonitorConfiguration::parse(&auto).unwrap();
+        let address = |im_mad: &str, ssh_client| read.monitor_address(im_mad, ssh_client);
+        assert_eq!(address("xcp", Some("192.0.2.7 50022 22")).unwrap(), "192.0.2.7");
+        assert!(address("xcp", None).unwrap_err().to_string().starts_with("MONITOR_ADDRESS is auto"));
+        // The only one of the recorded drivers that runs on the front-end.
+        assert_eq!(address("dummy", Some("192.0.2.7 50022 22")).unwrap(), "127.0.0.1");
+        assert_eq!(address("dummy", None).unwrap(), "127.0.0.1");
+        let given = MonitorConfiguration::parse(&text.replace("127.0.0.1", "192.0.2.9")).unwrap();
+        assert_eq!(given.monitor_address("dummy", None).unwrap(), "192.0.2.9");
     }
 
     #[test]

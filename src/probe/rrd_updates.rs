@@ -168,6 +168,26 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_jumps_takes_nothing_away() {
+        let vm: Uuid = VM.parse().unwrap();
+        let mut counters = Counters::default();
+        // Far into the future, back, and on from there; each round measures 5 s of 100 bytes a second.
+        for (round, now) in (1_u64..).zip([1000, 900_000_000, 1010, 1020]) {
+            let (start, _) = since(counters.last_time(), now);
+            counters.begin(start);
+            let text = document(&[(now, "0.5 0 100 0 0")]);
+            read(&mut counters, text.as_bytes(), start).unwrap();
+            counters.end();
+            assert_eq!(counters.count(&vm, Figure::NetRx), Some(500 * round), "at {now}");
+            assert_eq!(counters.cpu_percent(&vm), Some(50.0), "at {now}");
+            assert_eq!(counters.last_time(), now);
+            counters = Counters::load(&counters.save());
+            counters.begin(now);
+            counters.end();
+        }
+    }
+
+    #[test]
     fn an_answer_that_ends_early_is_an_error() {
         let text = document(&[(1010, "0 0 0 0 0")]);
         assert!(read(&mut Counters::default(), &text.as_bytes()[..text.len() - 20], 0).is_err());
