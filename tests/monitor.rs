@@ -2,12 +2,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod common;
+#[path = "monitor/forged.rs"]
+mod forged;
 #[path = "monitor/metrics.rs"]
 mod metrics;
 #[path = "monitor/monitord.rs"]
 mod monitord;
 #[path = "monitor/site.rs"]
 mod site;
+#[path = "monitor/survives.rs"]
+mod survives;
+#[path = "monitor/wire.rs"]
+mod wire;
 
 use common::said;
 use monitord::{Monitord, PATIENCE};
@@ -99,17 +105,22 @@ fn a_changed_state_is_told_within_a_period() {
 fn a_vm_that_moves_or_is_being_moved_is_not_reported() {
     let monitord = Monitord::new();
     let site = Site::new(monitord.port);
-    site.vms(&[running(1), running(2), running(3)]);
+    site.vms(&[running(1), running(2), running(3), running(4)]);
     site.start().ok();
     site.vms(&[
         Vm { operations: "migrate_send", ..running(1) },
         Vm { resident_on: OTHER_HOST, ..running(2) },
         Vm { operations: "start", ..halted(3) },
+        Vm { operations: "pool_migrate", resident_on: OTHER_HOST, ..running(4) },
     ]);
     let rounds = || site.calls().iter().filter(|call| call.contains("current-operations")).count();
     let before = rounds();
     eventually("five rounds", || rounds() > before + 5);
     assert!(monitord.got().iter().all(|got| got.kind != "STATE_VM"), "{:?}", monitord.got());
+    // What is not in a list of all would be taken for powered off. VM 2 is for its new host to tell.
+    let all = part(&site.start().ok(), "STATE_VM");
+    let told = [1, 3, 4].map(|id| state(id, "RUNNING")).concat();
+    assert_eq!(all, "SYNC_STATE=yes\nMISSING_STATE=POWEROFF\n".to_owned() + &told);
 }
 
 #[test]
@@ -283,12 +294,16 @@ fn a_host_that_keeps_failing_is_told_and_so_is_that_it_works_again() {
     let mut site = Site::new(monitord.port);
     site.system_host = "1";
     site.start().ok();
+    monitord.wait_for("MONITOR_HOST", "", 0);
     site.write("records/fails", "Error: The database is on fire\n");
     let got = monitord.wait_for("SYSTEM_HOST", "database is on fire", 0);
+    // Meanwhile it was given another name.
+    let renamed = fs::read_to_string(site.path("records/host-list")).unwrap().replace("xcp-a", "rack-7");
+    site.write("records/host-list", &renamed.replace("192.0.2.1", "192.0.2.7"));
     assert!(!got.success && got.text.lines().count() == 1, "{got:?}");
     let before = monitord.count();
     fs::remove_file(site.path("records/fails")).unwrap();
-    assert!(monitord.wait_for("SYSTEM_HOST", "HYPERVISOR", before).success);
+    assert!(monitord.wait_for("SYSTEM_HOST", "HOSTNAME=\"rack-7\"", before).success);
     let others_failed = monitord.got().iter().any(|got| !got.success && got.kind != "SYSTEM_HOST");
     assert!(!others_failed, "{:?}", monitord.got());
 }

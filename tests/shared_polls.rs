@@ -184,6 +184,13 @@ fn one_call_serves_three_clients_and_each_tells_of_its_own_vms() {
             assert!(used.contains(&address), "{line}: {used}");
         }
     }
+    // The end of one client is nobody else's.
+    let pids = [0, 1, 2].map(|id| front_end.pid(id));
+    said(front_end.control().args(["stop", "xcp", "1"]), b"").ok();
+    eventually("the second ends", || !is_alive(&pids[1]));
+    let before = front_end.monitord.count();
+    eventually("the others go on", || [0, 2].iter().all(|id| front_end.monitored(*id, before).len() > 1));
+    assert!(is_alive(&pids[0]) && is_alive(&pids[2]));
     let mode = |path: &str| fs::metadata(front_end.host.path(path)).unwrap().permissions().mode() & 0o777;
     let folder = fs::read_dir(front_end.host.dir.path()).unwrap().flatten();
     let shared = folder.map(|entry| entry.file_name().into_string().unwrap());
@@ -212,6 +219,11 @@ fn a_change_is_told_by_the_client_of_its_host_and_a_dead_client_holds_up_nobody(
     assert_eq!(monitord.wait_for("STATE_VM", &format!("ID=\"{}\"", other + 4), before).host_id, other);
     let of_other = || front_end.monitored(other, before).len();
     eventually("two rounds of figures", || of_other() > 1);
+}
+
+/// A process that has ended and was not waited for yet has no command line.
+fn is_alive(pid: &str) -> bool {
+    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
 }
 
 fn kill(pid: &str) {

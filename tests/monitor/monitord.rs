@@ -3,6 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::ZlibDecoder;
+use rsa::traits::PublicKeyParts;
+use rsa::{Pkcs1v15Encrypt, RsaPrivateKey};
 use std::io::Read;
 use std::net::{TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,11 +34,16 @@ pub struct Monitord {
 
 impl Monitord {
     pub fn new() -> Monitord {
+        Monitord::with_key(None)
+    }
+
+    /// One that reads only what was encrypted with its public key.
+    pub fn with_key(key: Option<RsaPrivateKey>) -> Monitord {
         loop {
             let tcp = TcpListener::bind(("127.0.0.1", 0)).unwrap();
             let port = tcp.local_addr().unwrap().port();
             if let Ok(udp) = UdpSocket::bind(("127.0.0.1", port)) {
-                return Monitord::serve(tcp, udp, port);
+                return Monitord::serve(tcp, udp, port, key);
             }
         }
     }
@@ -44,10 +51,11 @@ impl Monitord {
     /// The same one, after it was away.
     pub fn again(port: u16) -> Monitord {
         let tcp = TcpListener::bind(("127.0.0.1", port)).unwrap();
-        Monitord::serve(tcp, UdpSocket::bind(("127.0.0.1", port)).unwrap(), port)
+        Monitord::serve(tcp, UdpSocket::bind(("127.0.0.1", port)).unwrap(), port, None)
     }
 
-    fn serve(tcp: TcpListener, udp: UdpSocket, port: u16) -> Monitord {
+    fn serve(tcp: TcpListener, udp: UdpSocket, port: u16, key: Option<RsaPrivateKey>) -> Monitord {
+        let (key_of_connections, key_of_datagrams) = (key.clone(), key);
         let (got, end) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
         tcp.set_nonblocking(true).unwrap();
         udp.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
@@ -61,7 +69,7 @@ impl Monitord {
                 stream.set_nonblocking(false).unwrap();
                 let mut bytes = Vec::new();
                 stream.read_to_end(&mut bytes).unwrap();
-                messages.lock().unwrap().push(decode(&bytes, true));
+                messages.lock().unwrap().push(decode(&bytes, true, key_of_connections.as_ref()));
             }
         });
         let (messages, over) = (Arc::clone(&got), Arc::clone(&end));
@@ -69,7 +77,7 @@ impl Monitord {
             let mut bytes = vec![0; 1 << 16];
             while !over.load(Ordering::Relaxed) {
                 if let Ok(length) = udp.recv(&mut bytes) {
-                    messages.lock().unwrap().push(decode(&bytes[..length], false));
+                    messages.lock().unwrap().push(decode(&bytes[..length], false, key_of_datagrams.as_ref()));
                 }
             }
         });
@@ -110,18 +118,22 @@ impl Drop for Monitord {
     }
 }
 
-fn decode(bytes: &[u8], by_tcp: bool) -> Got {
+fn decode(bytes: &[u8], by_tcp: bool, key: Option<&RsaPrivateKey>) -> Got {
     let text = std::str::from_utf8(bytes).unwrap();
     let words: Vec<&str> = text.split(' ').collect();
     assert_eq!(words.len(), 5, "{text}");
     assert!(words[3].parse::<u64>().unwrap() > 1_600_000_000, "{text}");
-    let mut plain = String::new();
-    ZlibDecoder::new(STANDARD.decode(words[4]).unwrap().as_slice()).read_to_string(&mut plain).unwrap();
+    let mut plain = Vec::new();
+    ZlibDecoder::new(STANDARD.decode(words[4]).unwrap().as_slice()).read_to_end(&mut plain).unwrap();
+    if let Some(key) = key {
+        let blocks = plain.chunks(key.size()).map(|block| key.decrypt(Pkcs1v15Encrypt, block).unwrap());
+        plain = blocks.collect::<Vec<_>>().concat();
+    }
     Got {
         kind: words[0].to_owned(),
         success: words[1] == "SUCCESS",
         host_id: words[2].parse().unwrap(),
-        text: plain,
+        text: String::from_utf8(plain).unwrap(),
         by_tcp,
     }
 }

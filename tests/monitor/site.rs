@@ -32,6 +32,8 @@ pub struct Site {
     pub port: u16,
     /// Seconds between two SYSTEM_HOST.
     pub system_host: &'static str,
+    /// What monitord.conf has otherwise than the recorded one: PUBKEY, MONITOR_ADDRESS.
+    pub network: Vec<(&'static str, String)>,
 }
 
 /// A VM as the pool has it.
@@ -66,7 +68,7 @@ pub fn state(id: u32, word: &str) -> String {
 
 impl Site {
     pub fn new(port: u16) -> Site {
-        let site = Site { dir: tempfile::tempdir().unwrap(), port, system_host: "600" };
+        let site = Site { dir: tempfile::tempdir().unwrap(), port, system_host: "600", network: Vec::new() };
         for folder in ["bin", "records", "tmp", "datastores", "remotes/im/xcp.d", "remotes/im/xcp-probes.d"] {
             fs::create_dir_all(site.path(folder)).unwrap();
         }
@@ -162,7 +164,7 @@ impl Site {
         let mut command = Command::new(program);
         command.env_clear().env("PATH", format!("{}:/usr/bin:/bin", self.path("bin").display()));
         command.env("TMPDIR", self.path("tmp")).env("XE_RECORDS", self.path("records"));
-        command.env("DATASTORE_LOCATION", self.path("datastores"));
+        command.env("DATASTORE_LOCATION", self.path("datastores")).env("SSH_CLIENT", "127.0.0.1 50022 22");
         command.env("XAPI_SOCKET", self.path("xapi")).current_dir(self.dir.path());
         command
     }
@@ -182,6 +184,11 @@ impl Site {
                 &format!("<{kind}><![CDATA[{recorded_period}]]>"),
                 &format!("<{kind}><![CDATA[{period}]]>"),
             );
+        }
+        for (name, value) in &self.network {
+            let given = if *name == "PUBKEY" { "" } else { "127.0.0.1" };
+            let element = |value: &str| format!("<{name}><![CDATA[{value}]]></{name}>");
+            recorded = recorded.with(&element(given), &element(value));
         }
         recorded.stdin
     }
@@ -208,7 +215,9 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        _ = self.stop(&["xcp", "0"]);
+        if self.control().exists() {
+            _ = self.stop(&["xcp", "0"]);
+        }
     }
 }
 
