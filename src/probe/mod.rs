@@ -14,6 +14,8 @@ pub mod pci;
 pub mod polled;
 pub mod rrd_updates;
 mod storage;
+mod subject;
+mod text;
 mod turns;
 mod vm_monitor;
 pub mod vm_status;
@@ -21,6 +23,7 @@ mod wild_vms;
 
 pub use counters::Counters;
 pub use details::Details;
+pub use subject::Subject;
 pub use turns::Turns;
 
 use crate::action::Caller;
@@ -28,12 +31,14 @@ use crate::links;
 use crate::one::{Conf, MonitorConfiguration, execution};
 use crate::report::{self, Result};
 use crate::xe::host::{self, Host};
-use crate::xe::{Record, Uuid, Xe};
+use crate::xe::{Uuid, Xe};
 use anyhow::Context;
-use std::fmt::{Display, Write};
-use std::path::{Path, PathBuf};
+use std::fmt::Display;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
+use subject::{of_host, of_host_or_pool};
+use text::{harmless, number, string};
 
 /// Print what one of OpenNebula's probes tells of a host or its VMs.
 #[derive(clap::Args, Debug)]
@@ -49,25 +54,6 @@ pub struct Args {
     /// The host, as OpenNebula names it; without it the only host of the pool
     #[arg(default_value = "")]
     host: String,
-}
-
-/// The host that is asked about.
-#[derive(Clone, Copy)]
-pub struct Subject<'a> {
-    pub xe: &'a Xe,
-    pub host: &'a Uuid,
-    /// The script; beside it is the release's VERSION.
-    pub called_as: &'a Path,
-    /// Where the datastores are.
-    pub datastores: &'a Path,
-    /// What XAPI has measured, if it can be asked.
-    pub counters: Option<&'a Counters>,
-    /// Whether XAPI has just told what it measured of all VMs at once.
-    pub is_measured: bool,
-    /// Which of its PCI devices are given to VMs.
-    pub pci: Option<&'a pci::Filter>,
-    /// What was learnt of its VMs before.
-    pub details: &'a Mutex<Details>,
 }
 
 pub fn run(caller: &Caller, args: &Args) -> Result<String> {
@@ -151,46 +137,5 @@ pub fn named_uuid(hosts: &[Host], name: &str) -> Result<Uuid> {
     match hosts {
         [only] if name.is_empty() => Ok(only.uuid.clone()),
         _ => Ok(host::named(hosts, name)?.uuid.clone()),
-    }
-}
-
-/// `filters` without the first one, which names a host, where one answer serves all hosts of the pool: then the
-/// records tell whose they are.
-fn of_host_or_pool<'a>(xe: &Xe, filters: &'a [(&'a str, &'a str)]) -> &'a [(&'a str, &'a str)] {
-    if xe.shared.is_some() { filters.get(1..).unwrap_or_default() } else { filters }
-}
-
-/// The subject's own record.
-fn of_host<T>(subject: &Subject<'_>, fields: &[&str], read: impl Fn(&Record<'_>) -> Result<T>) -> Result<T> {
-    let uuid = subject.host.to_string();
-    let filters = [("uuid", uuid.as_str())];
-    let found = subject.xe.list("host", fields, of_host_or_pool(subject.xe, &filters), |record| {
-        (record.text("uuid") == uuid).then(|| read(record)).transpose()
-    })?;
-    found.into_iter().flatten().next().with_context(|| format!("host {uuid} has left the pool"))
-}
-
-/// Adds `NAME=1` or `NAME="text"`: numbers bare, text quoted as OpenNebula's template syntax wants it.
-fn number(text: &mut String, name: &str, value: impl Display) {
-    _ = writeln!(text, "{name}={value}");
-}
-
-fn string(text: &mut String, name: &str, value: &str) {
-    _ = writeln!(text, "{name}=\"{}\"", harmless(value));
-}
-
-/// Without what could end a quoted value of OpenNebula's template syntax (a quote, a backslash, a bracket) or
-/// its line.
-fn harmless(value: &str) -> String {
-    value.chars().filter(|c| !c.is_control() && !['"', '\\', '[', ']'].contains(c)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn no_text_can_end_its_value() {
-        let mut text = String::new();
-        super::string(&mut text, "MODELNAME", "a\"b\nSTATE=\"x\" ]\\");
-        assert_eq!(text, "MODELNAME=\"abSTATE=x \"\n");
     }
 }

@@ -1,33 +1,19 @@
 //! The host's PCI devices that the administrator gives to VMs (settings PCI_FILTER, PCI_SHORT_ADDRESS). What a
 //! device is stands in dom0's own `/sys`: XAPI's `pci-list` has names, and no numbers to ask for a device by.
 
+mod device;
 mod filter;
 mod names;
 
 pub use filter::Filter;
 
-use super::harmless;
+use device::PciDevice;
 use names::Names;
-use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
 /// Where Linux shows its PCI devices, a folder each, named by its address `0000:04:00.0`.
 const DEVICES: &str = "/sys/bus/pci/devices";
-
-/// A device, as its folder in `/sys` tells.
-struct PciDevice {
-    /// Domain, bus, slot and function.
-    place: [String; 4],
-    vendor: u32,
-    device: u32,
-    class: u32,
-    numa_node: String,
-    interface: String,
-    /// How many virtual functions a physical one has; none for one that can have none.
-    virtual_functions: Option<u32>,
-    is_virtual: bool,
-}
 
 /// Adds `PCI = [ … ]` for each device that the filter admits. A device whose virtual functions are in use cannot
 /// be given away itself.
@@ -50,72 +36,6 @@ fn describe_in(text: &mut String, filter: &Filter, devices: &Path, names: &dyn F
     let names = names();
     for device in found {
         device.write(text, &names);
-    }
-}
-
-impl PciDevice {
-    /// None for what is no device, or vanishes meanwhile.
-    fn read(folder: &Path) -> Option<PciDevice> {
-        let address = folder.file_name()?.to_str()?.to_owned();
-        let (rest, function) = address.rsplit_once('.')?;
-        let parts: Vec<&str> = rest.split(':').collect();
-        let [domain, bus, slot] = parts.as_slice() else { return None };
-        let text = |file: &str| Some(fs::read_to_string(folder.join(file)).ok()?.trim().to_owned());
-        let number = |file: &str| u32::from_str_radix(text(file)?.trim_start_matches("0x"), 16).ok();
-        let interface = fs::read_dir(folder.join("net")).ok().and_then(|mut names| names.next()?.ok());
-        Some(PciDevice {
-            place: [domain, bus, slot, &function].map(|part| (*part).to_owned()),
-            vendor: number("vendor")?,
-            device: number("device")?,
-            // The last two digits are its programming interface.
-            class: number("class")? >> 8,
-            numa_node: text("numa_node").filter(|node| node.parse::<u32>().is_ok()).unwrap_or("-".to_owned()),
-            interface: interface
-                .map_or("-".to_owned(), |name| name.file_name().to_string_lossy().into_owned()),
-            virtual_functions: text("sriov_numvfs").and_then(|count| count.parse().ok()),
-            is_virtual: folder.join("physfn").exists(),
-        })
-    }
-
-    fn ids(&self) -> [u32; 3] {
-        [self.vendor, self.device, self.class]
-    }
-
-    /// Without the domain, as `lspci` shows it where there is only one.
-    fn short_address(&self) -> String {
-        let [domain, bus, slot, function] = &self.place;
-        let domain = if domain == "0000" { String::new() } else { format!("{domain}:") };
-        format!("{domain}{bus}:{slot}.{function}")
-    }
-
-    /// In the attributes of OpenNebula's probe of KVM.
-    fn write(&self, text: &mut String, names: &Names) {
-        let PciDevice { vendor, device, class, place: [domain, bus, slot, function], .. } = self;
-        let role = match (self.is_virtual, self.virtual_functions) {
-            (true, _) => "vf",
-            (false, Some(_)) => "pf",
-            (false, None) => "no",
-        };
-        let values = [
-            ("TYPE", format!("{vendor:04x}:{device:04x}:{class:04x}")),
-            ("VENDOR", format!("{vendor:04x}")),
-            ("VENDOR_NAME", names.vendor(*vendor)),
-            ("DEVICE", format!("{device:04x}")),
-            ("DEVICE_NAME", names.device(*vendor, *device)),
-            ("CLASS", format!("{class:04x}")),
-            ("CLASS_NAME", names.class(*class)),
-            ("ADDRESS", self.place.join(":")),
-            ("SHORT_ADDRESS", self.short_address()),
-            ("DOMAIN", domain.clone()),
-            ("BUS", bus.clone()),
-            ("SLOT", slot.clone()),
-            ("FUNCTION", function.clone()),
-            ("NUMA_NODE", self.numa_node.clone()),
-            ("IFNAME", self.interface.clone()),
-            ("SRIOV", role.to_owned()),
-        ];
-        let values = values.map(|(name, value)| format!("{name} = \"{}\"", harmless(&value)));
-        _ = writeln!(text, "PCI = [ {} ]", values.join(", "));
     }
 }
 

@@ -1,11 +1,13 @@
 //! XAPI's measurements of a host and all its VMs, in one answer to `GET /rrd_updates`:
 //! `xe` never puts them into a list (xapi-rrd rrd_updates.ml, xcp-rrdd rrdd_http_handler.ml).
 
-use super::counters::{Counters, Figure};
+mod legend;
+
+use super::counters::Counters;
 use crate::report::Result;
 use crate::xapi::Xapi;
-use crate::xe::Uuid;
 use anyhow::{Context, bail};
+use legend::{Entry, entry};
 use quick_xml::Reader;
 use quick_xml::events::Event;
 use std::io::BufRead;
@@ -47,7 +49,7 @@ fn read(counters: &mut Counters, document: impl BufRead, after: u64) -> Result<(
     let mut reader = Reader::from_reader(document);
     let mut buffer = Vec::new();
     let mut text = String::new();
-    let mut columns: Vec<Option<(Uuid, Figure)>> = Vec::new();
+    let mut columns: Vec<Option<Entry>> = Vec::new();
     let (mut step, mut time, mut column) = (5.0, 0, 0);
     let mut complete = false;
     loop {
@@ -62,7 +64,7 @@ fn read(counters: &mut Counters, document: impl BufRead, after: u64) -> Result<(
             Event::Text(piece) => text.push_str(&piece),
             Event::End(element) => match element.name().as_ref() {
                 "step" => step = text.trim().parse().context("step")?,
-                "entry" => columns.push(legend(&text)),
+                "entry" => columns.push(entry(&text)),
                 "t" => time = text.trim().parse().context("t")?,
                 "v" => {
                     if let Some(Some((owner, figure))) = columns.get(column)
@@ -83,52 +85,11 @@ fn read(counters: &mut Counters, document: impl BufRead, after: u64) -> Result<(
     }
 }
 
-/// `AVERAGE:vm:UUID:vif_0_rx` → whose it is and what. None for what OpenNebula does not ask.
-fn legend(entry: &str) -> Option<(Uuid, Figure)> {
-    let mut parts = entry.trim().splitn(4, ':').skip(1);
-    let class = parts.next()?;
-    let owner: Uuid = parts.next()?.parse().ok()?;
-    let name = parts.next()?;
-    let figure = match class {
-        "vm" => of_vm(name),
-        "host" => of_host(name),
-        _ => None,
-    };
-    figure.map(|figure| (owner, figure))
-}
-
-fn of_vm(name: &str) -> Option<Figure> {
-    if name.strip_prefix("cpu").is_some_and(|number| number.parse::<u32>().is_ok()) {
-        return Some(Figure::Cpu);
-    }
-    if let Some(vif) = name.strip_prefix("vif_") {
-        return in_or_out(vif, "_rx", "_tx", Figure::NetRx, Figure::NetTx);
-    }
-    let vbd = name.strip_prefix("vbd_")?;
-    in_or_out(vbd, "_iops_read", "_iops_write", Figure::DiskRdIops, Figure::DiskWrIops)
-        .or_else(|| in_or_out(vbd, "_read", "_write", Figure::DiskRdBytes, Figure::DiskWrBytes))
-}
-
-/// Physical interfaces; bonds and VLANs on them would be counted twice.
-fn of_host(name: &str) -> Option<Figure> {
-    in_or_out(name.strip_prefix("pif_eth")?, "_rx", "_tx", Figure::NetRx, Figure::NetTx)
-        .filter(|_| !name.contains('.'))
-}
-
-fn in_or_out(name: &str, r#in: &str, out: &str, figure_in: Figure, figure_out: Figure) -> Option<Figure> {
-    let is_device = |device: &str| !device.contains('_');
-    if name.strip_suffix(r#in).is_some_and(is_device) {
-        Some(figure_in)
-    } else if name.strip_suffix(out).is_some_and(is_device) {
-        Some(figure_out)
-    } else {
-        None
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::counters::Figure;
     use super::*;
+    use crate::xe::Uuid;
     use std::fmt::Write as _;
 
     const VM: &str = "11111111-2222-4333-8444-555555555555";
