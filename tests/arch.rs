@@ -69,7 +69,10 @@ const MAY_NAME: [(&str, &[&str]); 26] = [
             "xe",
         ],
     ),
-    ("probe", &["action", "console", "links", "one", "parallel", "report", "translate", "xapi", "xe"]),
+    (
+        "probe",
+        &["action", "console", "links", "one", "parallel", "process", "report", "translate", "xapi", "xe"],
+    ),
     (
         "admin",
         &[

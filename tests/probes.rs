@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use common::{Host, Recorded, Said, said};
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 fn probe(host: &Host, folder: &str, name: &str, args: &[&str]) -> Said {
     let link = host.path(&format!("remotes/im/xcp-probes.d/{folder}/{name}"));
@@ -62,6 +62,32 @@ fn host_system_tells_of_the_pool_and_the_srs_that_the_host_sees() {
     );
     // No filter, no devices.
     assert!(!text.contains("PCI ="), "{text}");
+}
+
+#[test]
+fn host_system_tells_where_cpus_are_as_xen_says() {
+    let host = Host::new();
+    let xl = host.path("bin/xl");
+    let row = |text: String, cpu: u32| text + &format!("  {cpu}:       {0}        {0}        {0}\n", cpu / 4);
+    let rows = (0..8).fold(String::new(), row);
+    fs::write(
+        &xl,
+        format!(
+            "#!/bin/sh\n[ \"$*\" = 'info -n' ] || exit 2\ncat <<'E'\ncpu_topology           :\ncpu:    core    socket     node\n\
+             {rows}numa_info              :\nnode:    memsize    memfree    distances\n   0:      9216       1024      10,21\n   \
+             1:      9216       2048      21,10\nE\n"
+        ),
+    )
+    .unwrap();
+    fs::set_permissions(&xl, fs::Permissions::from_mode(0o755)).unwrap();
+    let text = probe(&host, "host/system", "xcp-system", &["xcp", "0", "xcp-a"]).ok();
+    for line in [
+        "CORE = [ NODE_ID = \"1\", ID = \"4\", CPUS = \"4,5,6,7\" ]",
+        "MEMORY_NODE = [ NODE_ID = \"1\", TOTAL = \"8388608\", DISTANCE = \"1 0\" ]",
+    ] {
+        assert!(text.lines().any(|given| given == line), "{line} is not in\n{text}");
+    }
+    assert_eq!(text.matches("CORE = [").count(), 2, "{text}");
 }
 
 #[test]

@@ -39,9 +39,7 @@ pub fn run(subject: &Subject<'_>) -> Result<String> {
 pub fn own(subject: &Subject<'_>) -> Result<Own> {
     let called_as = subject.called_as;
     let read = |record: &Record<'_>| {
-        let mut numa = String::new();
-        numa::describe(&mut numa, record);
-        Ok(Own { values: describe(record, called_as)?, numa })
+        Ok(Own { values: describe(record, called_as)?, numa: numa::known(subject.xe, record) })
     };
     of_host(subject, &FIELDS, read)
 }

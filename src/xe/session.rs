@@ -55,6 +55,11 @@ impl Xe {
         }
     }
 
+    /// Whether it is this machine's own XAPI that is asked.
+    pub fn is_of_this_host(&self) -> bool {
+        self.bridge.is_none() && self.server.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
     /// Runs the call and gives back what it printed, without the final line break.
     pub fn run(&self, call: &Call) -> Result<String> {
         self.stop.check().with_context(|| format!("before {call}"))?;
