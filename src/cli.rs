@@ -10,7 +10,7 @@ use crate::admin::demo;
 use crate::admin::{doctor, gc, ls};
 use crate::datastore;
 use crate::links::{self, PROGRAM};
-use crate::monitor::{client, control};
+use crate::monitor::{client, control, counted};
 use crate::one::Release;
 use crate::probe;
 use crate::report::{self, Result};
@@ -123,7 +123,7 @@ impl Action {
             Action::ExecCancel(args) => ("exec_cancel", exec_cancel::run(caller, args)),
             Action::Migrate(args) => ("migrate", migrate::run(caller, args)),
             Action::MigrateLocal(args) => ("migrate_local", migrate::run_on_front_end(caller, args)),
-            Action::Poll(args) => ("poll", poll::run(caller, args)),
+            Action::Poll(args) => ("poll", poll::run(caller, args, counted::of_vm)),
             Action::AttachDisk(args) => ("attach_disk", attach_disk::run(caller, args)),
             Action::DetachDisk(args) => ("detach_disk", detach_disk::run(caller, args)),
             Action::AttachNic(args) => ("attach_nic", attach_nic::run(caller, args)),

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::Host;
+use common::{Host, said};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -25,6 +25,41 @@ fn counters_take_a_second_call() {
     let line = host.run("poll", &[&uuid, "xcp-a", "--counters"], b"").ok();
     assert!(line.starts_with("STATE=a MEMORY=524288 CPU="), "{line}");
     assert_eq!(host.calls().len(), 2, "{:?}", host.calls());
+}
+
+#[test]
+fn what_monitoring_has_counted_costs_no_call() {
+    let host = Host::new();
+    let xapi = host.serve("xcp-a");
+    let host = host.set("XAPI_SOCKET", xapi.socket.to_str().unwrap());
+    let uuid = host.deploy().ok();
+    fs::write(host.path("remotes/VERSION"), "5.10.5\n").unwrap();
+    let control = host.path("remotes/im/xcp.d/monitord-client_control.sh");
+    let words = ["xcp", "/var/lib/one/datastores", "4124", "20", "3", "xcp-a"];
+    let round = said(host.command(control).args(words), b"").ok();
+    let counted = round
+        .split_once(&format!("{uuid}, POLL="))
+        .unwrap()
+        .1
+        .split_once(" NETRX=")
+        .unwrap()
+        .1
+        .split(' ')
+        .next()
+        .unwrap()
+        .to_owned();
+    host.forget_calls();
+    let line = host.run("poll", &[&uuid, "xcp-a"], b"").ok();
+    assert!(line.starts_with(&format!("STATE=a MEMORY=524288 NETRX={counted} NETTX=")), "{line}");
+    assert!(line.contains(" DISKRDBYTES="), "{line}");
+    assert_eq!(host.calls().len(), 1, "{:?}", host.calls());
+    let json = host.one_xcp(&["poll", &uuid, "--json"]).ok();
+    assert!(json.contains(&format!(r#""cpu_percent":null,"netrx":{counted},"#)), "{json}");
+    fs::write(host.path("remotes/VERSION"), "4.12.3\n").unwrap();
+    let line = host.run("poll", &[&uuid, "xcp-a"], b"").ok();
+    assert!(line.contains(&format!(" NETRX={counted} NETTX=")) && !line.contains("DISKRDBYTES"), "{line}");
+    host.xe(&["vm-shutdown", &format!("uuid={uuid}"), "force=true"]);
+    assert_eq!(host.run("poll", &[&uuid, "xcp-a"], b"").ok(), "STATE=d");
 }
 
 #[test]

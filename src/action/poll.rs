@@ -38,9 +38,15 @@ struct Sample {
     resident_on: Option<Uuid>,
     memory_kib: u64,
     cpu_percent: Option<f64>,
+    /// NETRX and the like.
+    counted: Vec<(&'static str, u64)>,
 }
 
-pub fn run(caller: &Caller, args: &Args) -> Result<String> {
+/// What of a VM's use is an attribute before OpenNebula 4.14.
+const COUNTED_BEFORE_4_14: [&str; 2] = ["NETRX", "NETTX"];
+
+/// `counted` tells what the monitoring of this machine has counted of a VM that runs.
+pub fn run(caller: &Caller, args: &Args, counted: fn(&Uuid) -> Vec<(&'static str, u64)>) -> Result<String> {
     let conf = caller.conf()?;
     let xe = caller.xe(&conf, &args.host)?;
     let found = vm::Vm::find(&xe, &args.deploy_id)?;
@@ -52,6 +58,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
         resident_on: found.as_ref().and_then(|vm| vm.resident_on.clone()),
         memory_kib: found.as_ref().map_or(0, |vm| vm.memory_actual_bytes / 1024),
         cpu_percent: (args.counters && runs).then(|| vm::cpu_percent(&xe, &args.deploy_id)).transpose()?,
+        counted: if runs { counted(&args.deploy_id) } else { Vec::new() },
     };
     Ok(if args.json {
         json(&args.deploy_id, &sample)
@@ -68,7 +75,7 @@ fn letter(power_state: Option<PowerState>) -> char {
     power_state.and_then(|state| vm_state::state(state, iter::empty())).map_or('d', State::letter)
 }
 
-/// `STATE=a MEMORY=524288 CPU=3.5`: CPU in percent of one CPU, MEMORY in KiB; for OpenNebula before 4.14
+/// `STATE=a MEMORY=524288 CPU=3.5 NETRX=5000`: CPU in percent of one CPU, MEMORY in KiB; for OpenNebula before 4.14
 /// USEDMEMORY and USEDCPU.
 fn one_line(sample: &Sample, says_used: bool) -> String {
     let used = if says_used { "USED" } else { "" };
@@ -79,13 +86,22 @@ fn one_line(sample: &Sample, says_used: bool) -> String {
     if let Some(cpu) = sample.cpu_percent {
         _ = write!(line, " {used}CPU={cpu:.1}");
     }
+    for (name, count) in &sample.counted {
+        if !says_used || COUNTED_BEFORE_4_14.contains(name) {
+            _ = write!(line, " {name}={count}");
+        }
+    }
     line
 }
 
 fn json(uuid: &Uuid, sample: &Sample) -> String {
     let text = |value: Option<String>| value.map_or("null".to_owned(), |value| format!("\"{value}\""));
+    let mut counted = String::new();
+    for (name, count) in &sample.counted {
+        _ = write!(counted, ",\"{}\":{count}", name.to_ascii_lowercase());
+    }
     format!(
-        r#"{{"deploy_id":"{uuid}","state":"{}","power_state":{},"resident_on":{},"memory_kib":{},"cpu_percent":{}}}"#,
+        r#"{{"deploy_id":"{uuid}","state":"{}","power_state":{},"resident_on":{},"memory_kib":{},"cpu_percent":{}{counted}}}"#,
         sample.state,
         text(sample.power_state.map(|state| state.to_string())),
         text(sample.resident_on.as_ref().map(Uuid::to_string)),
@@ -102,6 +118,9 @@ fn table(uuid: &Uuid, sample: &Sample) -> String {
     _ = write!(table, "MEMORY       {} MB", sample.memory_kib / 1024);
     if let Some(cpu) = sample.cpu_percent {
         _ = write!(table, "\nCPU          {cpu:.1} %");
+    }
+    for (name, count) in &sample.counted {
+        _ = write!(table, "\n{name:<12} {count}");
     }
     table
 }

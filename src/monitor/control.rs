@@ -107,7 +107,7 @@ fn stop(host_id: u32) -> Result<String> {
 /// OpenNebula need not say which host: then it is each client that this very script started.
 fn stop_all(caller: &Caller) -> Result<String> {
     let script = std::path::absolute(&caller.called_as).unwrap_or_default();
-    for host_id in Files::host_ids() {
+    for host_id in Files::host_ids("pid") {
         if let Ok(Some((_, by))) = Files::of_host(host_id).client()
             && by == script.to_string_lossy()
         {

@@ -31,11 +31,13 @@ impl Files {
         Files { folder, host_id }
     }
 
-    /// The hosts that have a client, or had one.
-    pub fn host_ids() -> Vec<u32> {
+    /// The hosts that have such a file: for `pid`, those that have a client or had one.
+    pub fn host_ids(ending: &str) -> Vec<u32> {
         let Ok(entries) = fs::read_dir(std::env::temp_dir()) else { return Vec::new() };
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        names.filter_map(|name| name.strip_prefix(PREFIX)?.strip_suffix(".pid")?.parse().ok()).collect()
+        let number =
+            |name: String| name.strip_prefix(PREFIX)?.strip_suffix(ending)?.strip_suffix('.')?.parse().ok();
+        names.filter_map(number).collect()
     }
 
     pub fn path(&self, ending: &str) -> PathBuf {

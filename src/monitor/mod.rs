@@ -8,6 +8,7 @@ mod cipher;
 pub mod client;
 mod consoles;
 pub mod control;
+pub mod counted;
 pub mod files;
 mod first_round;
 pub mod host;

@@ -56,6 +56,11 @@ impl Counters {
         self.last_time
     }
 
+    /// When an owner was measured last; none if it never was.
+    pub fn last_time_of(&self, owner: &Uuid) -> Option<u64> {
+        Some(self.owners.get(owner)?.last_time)
+    }
+
     /// Begins a round of what was measured after `start`.
     pub fn begin(&mut self, start: u64) {
         self.last_time = start;
