@@ -12,6 +12,8 @@ use std::io::Write;
 
 /// A datagram takes 65,507 bytes. Less is sent: each lost fragment of it loses all.
 const MAX_DATAGRAM_BYTES: usize = 32 << 10;
+/// Of a long text so much is packed first, to see how long it becomes.
+const FIRST_PART_BYTES: usize = 32 << 10;
 
 /// What is told about a host, before it is packed.
 #[derive(Clone, Debug)]
@@ -41,22 +43,35 @@ impl Message<'_> {
 
     /// The same in as many messages as datagrams take, cut between lines: each line is whole by itself.
     pub fn datagrams(&self, cipher: Option<&Cipher>) -> Result<Vec<Vec<u8>>> {
-        let whole = self.encode(cipher)?;
-        if whole.len() <= MAX_DATAGRAM_BYTES {
-            return Ok(vec![whole]);
-        }
-        let middle = self.text.len() / 2;
-        let after_middle = self.text.bytes().skip(middle).position(|byte| byte == b'\n');
-        let cut = after_middle.map(|found| middle + found + 1).filter(|cut| *cut < self.text.len());
-        match cut.and_then(|cut| self.text.split_at_checked(cut)) {
-            Some((first, rest)) => {
-                let mut parts = Message { text: first, ..self.clone() }.datagrams(cipher)?;
-                parts.extend(Message { text: rest, ..self.clone() }.datagrams(cipher)?);
-                Ok(parts)
+        let mut datagrams = Vec::new();
+        let (mut rest, mut aim) = (self.text, FIRST_PART_BYTES);
+        loop {
+            let (part, after) = cut(rest, aim);
+            let datagram = Message { text: part, ..self.clone() }.encode(cipher)?;
+            if datagram.len() > MAX_DATAGRAM_BYTES && cut(part, part.len() / 2).0.len() < part.len() {
+                aim = part.len() / 2;
+                continue;
             }
-            None => Ok(vec![whole]),
+            // Lines of one kind pack alike: the next part will nearly fill its datagram.
+            aim = part.len() * (MAX_DATAGRAM_BYTES / 10 * 9) / datagram.len();
+            datagrams.push(datagram);
+            rest = after;
+            if rest.is_empty() {
+                return Ok(datagrams);
+            }
         }
     }
+}
+
+/// As many whole lines as `bytes` hold, but one at least; and the rest.
+fn cut(text: &str, bytes: usize) -> (&str, &str) {
+    let is_end = |byte: &u8| *byte == b'\n';
+    let all = text.as_bytes();
+    let Some((before, after)) = all.split_at_checked(bytes).filter(|(_, after)| !after.is_empty()) else {
+        return (text, "");
+    };
+    let end = before.iter().rposition(is_end).or_else(|| Some(before.len() + after.iter().position(is_end)?));
+    end.and_then(|end| text.split_at_checked(end + 1)).unwrap_or((text, ""))
 }
 
 #[cfg(test)]
@@ -107,5 +122,32 @@ mod tests {
         let plain: Vec<Vec<u8>> = parts.iter().map(|part| decode(part).1).collect();
         assert!(plain.iter().all(|part| part.starts_with(b"VM = ") && part.ends_with(b"]\n")));
         assert_eq!(plain.concat(), text.as_bytes());
+    }
+
+    #[test]
+    fn what_is_cut_is_whole_lines() {
+        for (text, bytes, first) in [
+            ("ab\ncd\n", 3, "ab\n"),
+            ("ab\ncd\n", 5, "ab\n"),
+            ("ab\ncd\n", 0, "ab\n"),
+            ("ab\ncd\n", 6, "ab\ncd\n"),
+            ("ab\ncd", 4, "ab\n"),
+            ("abcd", 2, "abcd"),
+            ("", 2, ""),
+        ] {
+            let (part, rest) = cut(text, bytes);
+            assert_eq!((part, [part, rest].concat().as_str()), (first, text), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_no_datagram_takes_is_sent_all_the_same() {
+        let noise: String = (0_u64..9000).map(|n| char::from(b'!' + (n * n % 89) as u8)).collect();
+        let long = (0..9).fold(String::new(), |text, n| text + &noise[n * 700..]) + "\n";
+        let text = format!("short\n{long}last\n");
+        let plain: Vec<Vec<u8>> =
+            message(&text).datagrams(None).unwrap().iter().map(|part| decode(part).1).collect();
+        assert_eq!(plain.concat(), text.as_bytes());
+        assert_eq!(message("").datagrams(None).unwrap().len(), 1);
     }
 }

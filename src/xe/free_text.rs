@@ -4,7 +4,7 @@
 use super::session::values_call;
 use super::{Uuid, Xe};
 use crate::report::Result;
-use anyhow::bail;
+use anyhow::Context;
 use std::collections::HashMap;
 use std::fmt::Write;
 
@@ -25,22 +25,29 @@ pub fn of_vms(
     if listed.is_empty() {
         return Ok(Some(HashMap::new()));
     }
+    if xe.shared.is_none() {
+        let values = in_order(xe, field, filters, listed)?;
+        return Ok(values.map(|values| listed.iter().cloned().zip(values).collect()));
+    }
     let mut has_changed = false;
     let pairs = values_call("vm", &format!("uuid,{field}"), filters);
     let answer = xe.shared_answer(&pairs, || {
-        let values = xe.values_now("vm", field, filters)?;
-        let again = xe.values_now("vm", "uuid", filters)?;
-        let same = again.iter().map(|uuid| uuid.parse().ok()).eq(listed.iter().cloned().map(Some));
-        if !same || values.len() != listed.len() {
-            has_changed = true;
-            bail!("other VMs meanwhile");
-        }
-        Ok(pack(listed, &values))
+        let values = in_order(xe, field, filters, listed)?;
+        has_changed = values.is_none();
+        values.map(|values| pack(listed, &values)).context("other VMs meanwhile")
     });
     if has_changed {
         return Ok(None);
     }
     answer.map(|text| Some(unpack(&text)))
+}
+
+/// The values of those that are listed, if the list after them is the same.
+fn in_order(xe: &Xe, field: &str, filters: &[(&str, &str)], listed: &[Uuid]) -> Result<Option<Vec<String>>> {
+    let values = xe.values_now("vm", field, filters)?;
+    let again = xe.values_now("vm", "uuid", filters)?;
+    let same = again.iter().map(|uuid| uuid.parse().ok()).eq(listed.iter().cloned().map(Some));
+    Ok(Some(values).filter(|values| same && values.len() == listed.len()))
 }
 
 /// `UUID VALUE` lines, line breaks within a value escaped.
