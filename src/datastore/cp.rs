@@ -6,7 +6,7 @@ use crate::storage::content::{Content, is_url};
 use crate::storage::{MB, fill, make, snapshot, vdi_size_bytes};
 use crate::translate::mark;
 use crate::undo::Undo;
-use crate::xe::vdi::{self, Vdi};
+use crate::xe::vdi::Vdi;
 use crate::xe::{Uuid, Xe};
 use anyhow::{Context, ensure};
 use std::env;
@@ -31,23 +31,22 @@ fn import(call: &Call, content: Content) -> Result<Uuid> {
     let size_bytes = content.size_bytes();
     let vdi_bytes = vdi_size_bytes(size_bytes);
     let undo = Undo::new(xe);
-    let tags = [mark::image(id), mark::INCOMPLETE.to_owned()];
-    let uuid = make::empty(xe, &undo, &sr, &mark::image(id), vdi_bytes, &tags)?;
+    let name = mark::image(id);
+    let filling = make::to_be_filled(xe, &undo, &sr, &name, vdi_bytes, std::slice::from_ref(&name))?;
     match content {
-        Content::Image { mut image, staged } => {
-            fill::from_image(xe, &uuid, &mut image, vdi_bytes)?;
-            drop(staged);
+        Content::Image { mut image } => {
+            fill::from_image(xe, &filling.uuid, &mut image, vdi_bytes)?;
         }
         Content::Stream { producer, from, size_bytes } => {
-            let came = fill::from_stream(xe, &uuid, producer, from, vdi_bytes)?;
+            let came = fill::from_stream(xe, &filling.uuid, producer, from, vdi_bytes)?;
             ensure!(
                 came.div_ceil(MB) == size_bytes / MB,
                 "the source has {came} bytes, and was announced with {size_bytes}"
             );
         }
     }
-    check_size(xe, &uuid, size_bytes)?;
-    xe.run(&vdi::remove_tag(&uuid, mark::INCOMPLETE))?;
+    check_size(xe, &filling.uuid, size_bytes)?;
+    let uuid = filling.done(xe)?;
     undo.keep();
     report::info(format!("image {id} is VDI {uuid}"));
     Ok(uuid)
@@ -67,7 +66,7 @@ fn check_size(xe: &Xe, uuid: &Uuid, size_bytes: u64) -> Result<()> {
 /// Removes what a killed driver has left of this image.
 pub fn clear_incomplete(xe: &Xe, id: u32) -> Result<()> {
     for left in Vdi::with_tag(xe, &mark::image(id))? {
-        if left.has_tag(mark::INCOMPLETE) && left.vbds == 0 {
+        if mark::incomplete_since(&left.tags).is_some() && left.vbds == 0 {
             report::info(format!("clearing away an import of image {id} that was not completed"));
             snapshot::destroy(xe, &left.uuid)?;
         }

@@ -6,7 +6,6 @@ use crate::report::Result;
 use crate::storage::{MB, fill, format, make, vdi_size_bytes};
 use crate::translate::mark;
 use crate::undo::Undo;
-use crate::xe::vdi;
 use anyhow::ensure;
 
 /// A disk is put in the place of this later, whatever its size.
@@ -24,12 +23,12 @@ pub fn run(call: &Call) -> Result<String> {
     let sr = call.sr()?;
     clear_incomplete(xe, id)?;
     let undo = Undo::new(xe);
-    let tags = [mark::image(id), mark::INCOMPLETE.to_owned()];
-    let uuid = make::empty(xe, &undo, &sr, &mark::image(id), size_bytes, &tags)?;
+    let name = mark::image(id);
+    let filling = make::to_be_filled(xe, &undo, &sr, &name, size_bytes, std::slice::from_ref(&name))?;
     if let Some(mut filled) = filled {
-        fill::from_image(xe, &uuid, &mut filled.image, size_bytes)?;
+        fill::from_image(xe, &filling.uuid, &mut filled, size_bytes)?;
     }
-    xe.run(&vdi::remove_tag(&uuid, mark::INCOMPLETE))?;
+    let uuid = filling.done(xe)?;
     undo.keep();
     Ok(uuid.to_string())
 }

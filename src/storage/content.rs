@@ -3,7 +3,7 @@
 //! A raw disk that comes as a stream goes on as a stream. Other formats must be read out of order: those, and only
 //! if they are not a file here already, are put into a file in the staging folder first.
 
-use super::MB;
+use super::{MB, staging};
 use crate::image::Image;
 use crate::process;
 use crate::producer::Producer;
@@ -41,8 +41,8 @@ pub struct Source<'a> {
 
 /// An image's bytes, open.
 pub enum Content {
-    /// A file to read in any order; a staged one goes when this is dropped.
-    Image { image: Image, staged: Option<TempPath> },
+    /// A file to read in any order; a staged one has no name any more, and goes when this is dropped.
+    Image { image: Image },
     /// A raw disk that comes once.
     Stream { producer: Producer, from: Box<dyn Read + Send>, size_bytes: u64 },
 }
@@ -77,7 +77,7 @@ impl Source<'_> {
         match decompressor(&head).filter(|_| !self.no_decompress) {
             Some(program) => self.open_stream(Command::new(program).arg("-dc").arg("--").arg(path)),
             None if head.starts_with(VMDK) => self.open_vmdk(path),
-            None => Ok(Content::Image { image: Image::open(path)?, staged: None }),
+            None => Ok(Content::Image { image: Image::open(path)? }),
         }
     }
 
@@ -133,7 +133,7 @@ impl Source<'_> {
             if head.starts_with(VMDK) {
                 return self.open_vmdk(&staged);
             }
-            return Ok(Content::Image { image: Image::open(&staged)?, staged: Some(staged) });
+            return Ok(Content::Image { image: Image::open(&staged)? });
         }
         let size_mb = self.size_mb.filter(|size| *size > 0);
         let size_bytes = MB * size_mb.with_context(|| format!("nobody tells the size of {}", self.path))?;
@@ -151,10 +151,7 @@ impl Source<'_> {
     }
 
     fn staged_file(&self) -> Result<NamedTempFile> {
-        tempfile::Builder::new()
-            .prefix("one-xcp-")
-            .tempfile_in(self.staging_dir)
-            .with_context(|| format!("cannot make a file in STAGING_DIR {}", self.staging_dir.display()))
+        staging::file(self.staging_dir, self.limit)
     }
 
     /// VMDK is left to qemu-img, which knows its many kinds.
@@ -167,7 +164,7 @@ impl Source<'_> {
         std::io::copy(&mut said, &mut std::io::sink())?;
         converting.finish()?;
         let image = Image::open_as(&staged, crate::image::Format::Raw)?;
-        Ok(Content::Image { image, staged: Some(staged) })
+        Ok(Content::Image { image })
     }
 
     fn check_sum(&self, program: &str, wanted: &str) -> Result<()> {
@@ -192,7 +189,7 @@ impl Content {
     /// What a guest sees, in bytes.
     pub fn size_bytes(&self) -> u64 {
         match self {
-            Content::Image { image, .. } => image.virtual_size_bytes(),
+            Content::Image { image } => image.virtual_size_bytes(),
             Content::Stream { size_bytes, .. } => *size_bytes,
         }
     }

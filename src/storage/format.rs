@@ -1,5 +1,6 @@
 //! What an empty disk begins with: nothing, swap space, or a file system.
 
+use super::staging;
 use crate::image::{Format, Image};
 use crate::process;
 use crate::report::{self, Result};
@@ -9,28 +10,19 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
-use tempfile::TempPath;
-
-/// A disk as a sparse file that is gone when this is dropped.
-pub struct Formatted {
-    pub image: Image,
-    _file: TempPath,
-}
 
 /// FS of a swap disk.
 pub const SWAP: &str = "swap";
 const PAGE_BYTES: u64 = 4096;
 
-/// A disk of this size with what `fs` says in it; none for an empty one. `folder` holds the sparse file.
-pub fn formatted(folder: &Path, size_bytes: u64, fs: &str, limit: Duration) -> Result<Option<Formatted>> {
+/// A disk of this size with what `fs` says in it, as a sparse file in `folder` that goes with it; none for an empty
+/// one.
+pub fn formatted(folder: &Path, size_bytes: u64, fs: &str, limit: Duration) -> Result<Option<Image>> {
     if fs.is_empty() {
         return Ok(None);
     }
     ensure!(fs.chars().all(|c| c.is_ascii_alphanumeric()), "there is no file system {fs:?}");
-    let file = tempfile::Builder::new()
-        .prefix("one-xcp-")
-        .tempfile_in(folder)
-        .with_context(|| format!("cannot make a file in STAGING_DIR {}", folder.display()))?;
+    let file = staging::file(folder, limit)?;
     file.as_file().set_len(size_bytes)?;
     let path = file.path().to_owned();
     if fs == SWAP {
@@ -38,7 +30,8 @@ pub fn formatted(folder: &Path, size_bytes: u64, fs: &str, limit: Duration) -> R
     } else {
         make_file_system(&path, fs, limit)?;
     }
-    Ok(Some(Formatted { image: Image::open_as(&path, Format::Raw)?, _file: file.into_temp_path() }))
+    // Open it lives on without its name.
+    Image::open_as(&path, Format::Raw).map(Some)
 }
 
 /// As mkswap writes it (Linux include/linux/swap.h): version, last page, signature.

@@ -10,6 +10,7 @@ pub mod format;
 pub mod lineage;
 pub mod make;
 pub mod snapshot;
+pub mod staging;
 pub mod swap;
 
 use crate::image::BLOCK_BYTES;

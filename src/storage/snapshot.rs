@@ -7,19 +7,16 @@ use crate::translate::mark;
 use crate::undo::Undo;
 use crate::xe::vdi::{self, Vdi};
 use crate::xe::{Uuid, Xe, xe_error};
-use anyhow::{Context, ensure};
+use anyhow::Context;
 
 /// Keeps what the VDI holds now as snapshot `id`. Done already, it is done.
 pub fn create(xe: &Xe, of: &Vdi, id: u32) -> Result<()> {
     let key = lineage::key(of);
     let (name, tag) = (mark::snapshot_name(&key, id), mark::snapshots(&key));
-    for left in Vdi::with_name(xe, &name)? {
-        if left.has_tag(&tag) {
-            report::info(format!("snapshot {id} is there already, as VDI {}", left.uuid));
-            return Ok(());
-        }
-        ensure!(left.vbds == 0, "VDI {} is called {name}, and a VM uses it", left.uuid);
-        xe.run(&vdi::destroy(&left.uuid))?;
+    // One without the tag is of a killed script, or a clone that somebody has made of the snapshot by hand.
+    if let Some(done) = Vdi::with_name(xe, &name)?.iter().find(|vdi| vdi.has_tag(&tag)) {
+        report::info(format!("snapshot {id} is there already, as VDI {}", done.uuid));
+        return Ok(());
     }
     let undo = Undo::new(xe);
     make::cloned(xe, &undo, &of.uuid, &name, &[tag])?;

@@ -9,7 +9,7 @@ use crate::translate::mark;
 use crate::undo::Undo;
 use crate::xe::vdi::{self, Vdi};
 use crate::xe::{Uuid, Xe};
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 
 /// How the successor comes by its blocks.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,18 +50,52 @@ pub fn replace(
     };
     let swapped = tell(&successor).and_then(|()| snapshot::destroy(xe, &now.uuid));
     if let Err(error) = swapped {
-        // It may be gone although the answer was lost: then there is no way back.
-        if Vdi::find(xe, &now.uuid).is_ok_and(|still| still.is_some()) {
-            tell(&now.uuid).context("cannot take back what was done")?;
+        // It may be gone although the answer was lost: then there is no way back. If nobody can tell, both stay.
+        let is_there = match vdi::is_there(xe, &now.uuid) {
+            Ok(is_there) => is_there,
+            Err(unknown) => {
+                undo.keep();
+                let advice = format!("VDI {} or its successor {successor} is one too many", now.uuid);
+                return Err(error.context(format!("{advice}: do it once more ({unknown:#})")));
+            }
+        };
+        if is_there {
+            if let Err(fault) = tell(&now.uuid) {
+                // Nobody knows which of them is named now.
+                undo.keep();
+                return Err(
+                    fault.context(format!("cannot take back what was done ({error:#}): do it once more"))
+                );
+            }
             return Err(error);
         }
         report::warn(format!("VDI {} is gone: {error:#}", now.uuid));
     }
     undo.keep();
-    if let Err(error) = xe.run(&vdi::rename(&successor, name)) {
+    // The name is for people: what could not be said is said once more, and then left.
+    let rename = vdi::rename(&successor, name);
+    if let Err(error) = xe.undo(&rename).or_else(|_| xe.undo(&rename)) {
         report::warn(format!("VDI {successor} keeps the name {successor_name}: {error:#}"));
     }
     Ok(successor)
+}
+
+/// Does what was left to do when a script was killed: `disk.N` names `named`, which was to take the place of a VDI
+/// that is still there. What `disk.N` names is what the VM goes by.
+pub fn finish(xe: &Xe, named: &Vdi, else_name: &str) -> Result<()> {
+    let key = lineage::key(named);
+    if key == named.uuid {
+        return Ok(());
+    }
+    if let Some(before) = Vdi::find(xe, &key)? {
+        ensure!(before.vbds == 0, "VDI {} has taken the place of {key}, and a VM uses that", named.uuid);
+        report::info(format!("VDI {} has taken the place of {key}, which goes", named.uuid));
+        snapshot::destroy(xe, &key)?;
+    }
+    if Vdi::with_name(xe, &mark::successor_name(&key))?.iter().any(|vdi| vdi.uuid == named.uuid) {
+        xe.run(&vdi::rename(&named.uuid, &name_of(named, else_name)))?;
+    }
+    Ok(())
 }
 
 /// Removes what a killed driver has left of an earlier try.

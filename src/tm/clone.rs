@@ -41,18 +41,18 @@ fn target_sr(xe: &Xe, place: &Place, clone_target: &str) -> Result<Option<Uuid>>
 }
 
 /// Removes what a killed driver has made of this disk. It never ran: deployments go by `disk.N`. If `disk.N` names
-/// it, the disk is done.
+/// it, the disk is done. One without the tag may be a clone that somebody has made of the disk by hand.
 pub fn clear_unfinished(xe: &Xe, name: &str, place: &Place) -> Result<Option<Uuid>> {
-    let left: Vec<Vdi> =
-        Vdi::with_name(xe, name)?.into_iter().filter(|vdi| !mark::is_of_deployment(&vdi.tags)).collect();
+    let is_ours = |vdi: &Vdi| vdi.has_tag(name) && !mark::is_of_deployment(&vdi.tags);
+    let left: Vec<Vdi> = Vdi::with_name(xe, name)?.into_iter().filter(is_ours).collect();
     if left.is_empty() {
         return Ok(None);
     }
     let named = disk::named(place)?;
+    if left.iter().any(|vdi| named.as_ref() == Some(&vdi.uuid)) {
+        return Ok(named);
+    }
     for vdi in left {
-        if named.as_ref() == Some(&vdi.uuid) {
-            return Ok(named);
-        }
         ensure!(vdi.vbds == 0, "VDI {} is called {name}, and a VM uses it", vdi.uuid);
         snapshot::destroy(xe, &vdi.uuid)?;
     }

@@ -17,7 +17,7 @@ pub fn run(call: &Call) -> Result<String> {
     let vm_id: u32 = call.word(1, "the VM's id")?;
     let xe = call.xe(&place, call.word(2, "the datastore's id")?)?;
     if let Some(disk_id) = place.disk_id() {
-        remove_disk(&xe, vm_id, disk_id)?;
+        remove_disk(&xe, &place, vm_id, disk_id)?;
     } else {
         // Anything else could be a whole datastore.
         ensure!(place.path.ends_with(&format!("/{vm_id}")), "{place} is not the folder of VM {vm_id}");
@@ -28,8 +28,8 @@ pub fn run(call: &Call) -> Result<String> {
 }
 
 /// Removes what was made for the disk. A persistent image was not, and stays.
-fn remove_disk(xe: &Xe, vm_id: u32, disk_id: u32) -> Result<()> {
-    for vdi in disk::made_for(xe, vm_id, disk_id)? {
+fn remove_disk(xe: &Xe, place: &Place, vm_id: u32, disk_id: u32) -> Result<()> {
+    for vdi in disk::made_for(xe, place, vm_id, disk_id)? {
         snapshot::delete_all(xe, &lineage::key(&vdi))?;
         if let Err(error) = destroy(xe, &vdi) {
             if !failed_with(&error, &["VDI_IN_USE"]) || !give_up_suspended(xe, vm_id)? {

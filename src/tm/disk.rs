@@ -1,8 +1,8 @@
 //! From `disk.N` to its VDI, and the VDIs that were made for a VM's disk.
 
 use super::place::Place;
-use crate::parallel;
 use crate::report::Result;
+use crate::storage::lineage;
 use crate::translate::mark;
 use crate::xe::vdi::Vdi;
 use crate::xe::{Uuid, Xe};
@@ -20,17 +20,16 @@ pub fn vdi(xe: &Xe, place: &Place) -> Result<Vdi> {
     Vdi::find(xe, &uuid)?.with_context(|| format!("{place} names VDI {uuid}, which is not in the pool"))
 }
 
-/// The VDIs that were made for the VM's disk, finished or not. An image of a datastore is none of them.
-pub fn made_for(xe: &Xe, vm_id: u32, disk_id: u32) -> Result<Vec<Vdi>> {
-    let name = mark::vdi_name(vm_id, disk_id);
-    let (tagged, called) = parallel::both(|| Vdi::with_tag(xe, &name), || Vdi::with_name(xe, &name));
-    let mut found = tagged?;
-    for vdi in called? {
-        // A clone that was made and not yet tagged has no tags at all.
-        if vdi.tags.is_empty() && !found.iter().any(|there| there.uuid == vdi.uuid) {
-            found.push(vdi);
-        }
-    }
+/// The VDIs that were made for the VM's disk: the one that `disk.N` names, or else what a killed script has left of
+/// it. An image of a datastore is none of them. XAPI gives a copy that somebody has made by hand the disk's tags.
+pub fn made_for(xe: &Xe, place: &Place, vm_id: u32, disk_id: u32) -> Result<Vec<Vdi>> {
+    let mut found = Vdi::with_tag(xe, &mark::vdi_name(vm_id, disk_id))?;
     found.retain(|vdi| !mark::is_of_deployment(&vdi.tags));
+    let named = if found.len() > 1 { named(place)? } else { None };
+    if let Some(now) = found.iter().find(|vdi| named.as_ref() == Some(&vdi.uuid)) {
+        // One that it was to take the place of goes too.
+        let (uuid, key) = (now.uuid.clone(), lineage::key(now));
+        found.retain(|vdi| vdi.uuid == uuid || vdi.uuid == key);
+    }
     Ok(found)
 }

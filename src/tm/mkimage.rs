@@ -55,10 +55,11 @@ pub fn make(
         return Ok(String::new());
     }
     let undo = Undo::new(&xe);
-    let uuid = make::empty(&xe, &undo, &sr, &name, size_bytes, std::slice::from_ref(&name))?;
+    let filling = make::to_be_filled(&xe, &undo, &sr, &name, size_bytes, std::slice::from_ref(&name))?;
     if let Some(mut content) = content {
-        fill::from_image(&xe, &uuid, &mut content.image, size_bytes)?;
+        fill::from_image(&xe, &filling.uuid, &mut content, size_bytes)?;
     }
+    let uuid = filling.done(&xe)?;
     place.write(&uuid.to_string())?;
     undo.keep();
     Ok(String::new())

@@ -3,10 +3,10 @@
 use super::place::Place;
 use super::{Call, disk};
 use crate::report::{self, Result};
-use crate::storage::lineage;
+use crate::storage::{lineage, swap};
 use crate::xe::Uuid;
 use crate::xe::vdi::Vdi;
-use anyhow::ensure;
+use anyhow::Context;
 
 pub fn run(call: &Call) -> Result<String> {
     let (place, source): (Place, Uuid) = (call.word(0, "the disk's place")?, call.source(1)?);
@@ -17,9 +17,10 @@ pub fn run(call: &Call) -> Result<String> {
     };
     if named != source {
         let xe = call.xe(&place, call.word(3, "the datastore's id")?)?;
-        let vdi = Vdi::find(&xe, &named)?;
-        let is_the_images = vdi.is_some_and(|vdi| lineage::key(&vdi) == source);
-        ensure!(is_the_images, "{place} names VDI {named}, which is not the image {source}");
+        let vdi = Vdi::find(&xe, &named)?.filter(|vdi| lineage::key(vdi) == source);
+        let vdi =
+            vdi.with_context(|| format!("{place} names VDI {named}, which is not the image {source}"))?;
+        swap::finish(&xe, &vdi, "")?;
     }
     place.remove()?;
     Ok(String::new())

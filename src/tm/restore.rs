@@ -44,6 +44,7 @@ pub fn run(call: &Call) -> Result<String> {
     }
     for (place, now, from) in &restored {
         let name = swap::name_of(now, &mark::vdi_name(vm_id, place.need_disk_id()?));
+        swap::finish(&xe, now, &name)?;
         swap::replace(&xe, now, from, How::Cloned, &name, &|uuid| place.write(&uuid.to_string()))?;
     }
     // What was brought has been cloned: dropped here, it goes.
@@ -76,16 +77,16 @@ fn bring(
     let content = source.open()?;
     let size_bytes = vdi_size_bytes(content.size_bytes()).max(now.virtual_size_bytes);
     let name = mark::backup_name(vm_id, disk_id);
-    let uuid = make::empty(xe, undo, &now.sr_uuid, &name, size_bytes, std::slice::from_ref(&name))?;
+    let filling = make::to_be_filled(xe, undo, &now.sr_uuid, &name, size_bytes, std::slice::from_ref(&name))?;
     match content {
-        Content::Image { mut image, staged } => {
-            fill::from_image(xe, &uuid, &mut image, size_bytes)?;
-            drop(staged);
+        Content::Image { mut image } => {
+            fill::from_image(xe, &filling.uuid, &mut image, size_bytes)?;
         }
         Content::Stream { producer, from, .. } => {
-            fill::from_stream(xe, &uuid, producer, from, size_bytes)?;
+            fill::from_stream(xe, &filling.uuid, producer, from, size_bytes)?;
         }
     }
+    let uuid = filling.done(xe)?;
     Vdi::find(xe, &uuid)?.with_context(|| format!("VDI {uuid} is gone"))
 }
 

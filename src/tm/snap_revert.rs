@@ -15,6 +15,8 @@ pub fn run(call: &Call) -> Result<String> {
     let vm_id: u32 = call.word(2, "the VM's id")?;
     let xe = call.xe(&place, call.word(3, "the datastore's id")?)?;
     let now = disk::vdi(&xe, &place)?;
+    let name = swap::name_of(&now, &mark::vdi_name(vm_id, place.need_disk_id()?));
+    swap::finish(&xe, &now, &name)?;
     let from = snapshot::need(&xe, &lineage::key(&now), id)?;
     if now.vbds > 0 {
         let kept = Vm::with_other_config(&xe, mark::VM_ID, &vm_id.to_string())?;
@@ -27,7 +29,6 @@ pub fn run(call: &Call) -> Result<String> {
             );
         }
     }
-    let name = swap::name_of(&now, &mark::vdi_name(vm_id, place.need_disk_id()?));
     swap::replace(&xe, &now, &from, How::Cloned, &name, &|uuid| place.write(&uuid.to_string()))?;
     Ok(String::new())
 }

@@ -76,6 +76,20 @@ pub fn destroy(uuid: &Uuid) -> Call {
     call("vdi-destroy").set("uuid", uuid)
 }
 
+/// Whether the pool has a VDI with this uuid; asked even after this program was told to stop.
+pub fn is_there(xe: &Xe, uuid: &Uuid) -> Result<bool> {
+    let found = xe.undo(&call("vdi-list").set("uuid", uuid).set("params", "uuid").set("minimal", true))?;
+    Ok(!found.trim().is_empty())
+}
+
+/// The VDIs with this name-label and one more mark of theirs, a field and its value; asked even after this program
+/// was told to stop.
+pub fn marked(xe: &Xe, name_label: &str, mark: (&str, &str)) -> Result<Vec<Uuid>> {
+    let list = call("vdi-list").set("name-label", name_label).set(mark.0, mark.1);
+    let found = xe.undo(&list.set("params", "uuid").set("minimal", true))?;
+    found.trim().split(',').filter(|uuid| !uuid.is_empty()).map(str::parse).collect()
+}
+
 /// Grows a VDI that is not in use.
 pub fn resize(uuid: &Uuid, size_bytes: u64) -> Call {
     call("vdi-resize").set("uuid", uuid).set("disk-size", size_bytes)
@@ -87,10 +101,13 @@ pub fn resize_online(uuid: &Uuid, size_bytes: u64) -> Call {
     resize(uuid, size_bytes).set("online", true)
 }
 
-/// A copy-on-write copy in the same SR, also of a VDI in use. It has `name_label` from its first moment, no tags,
-/// and the `other-config` of what it is a copy of (xapi_vdi.ml `snapshot_and_clone`).
-pub fn clone(uuid: &Uuid, name_label: &str) -> Call {
-    call("vdi-clone").set("uuid", uuid).set("new-name-label", name_label)
+/// A copy-on-write copy in the same SR, also of a VDI in use. It has its name and description from its first
+/// moment, no tags, and the `other-config` of what it is a copy of (xapi_vdi.ml `snapshot_and_clone`).
+pub fn clone(uuid: &Uuid, name_label: &str, description: &str) -> Call {
+    call("vdi-clone")
+        .set("uuid", uuid)
+        .set("new-name-label", name_label)
+        .set("new-name-description", description)
 }
 
 /// A snapshot, of a disk that is in use too; it has the name of the disk.
