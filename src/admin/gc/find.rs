@@ -30,14 +30,14 @@ impl Judge<'_> {
         self.claims.as_ref().map_or(Claim::Unknown, |claims| claims.of(vm_id))
     }
 
-    fn claim(&self, vm_id: u32) -> Claim {
+    pub fn claim(&self, vm_id: u32) -> Claim {
         match self.said(vm_id) {
             Claim::Unclaimed if self.is_doubtful => Claim::Unknown,
             said => said,
         }
     }
 
-    fn is_old(&self, installed: Option<u64>) -> bool {
+    pub fn is_old(&self, installed: Option<u64>) -> bool {
         installed.is_some_and(|time| time < self.begun_before)
     }
 

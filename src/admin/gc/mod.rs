@@ -5,10 +5,12 @@ mod find;
 mod inventory;
 mod leftover;
 mod remove;
+mod storage;
 
 use super::claims::{Claim, Claims};
 use super::text;
 use crate::action::Caller;
+use crate::parallel;
 use crate::probe::unix_time;
 use crate::report::{self, Result};
 use crate::xe::PowerState;
@@ -58,7 +60,8 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     }
     let hours = args.older_than.map_or(0, |hours| hours.saturating_mul(3600));
     let begun_before = unix_time().saturating_sub(xe.transfer_limit.as_secs().max(hours));
-    let pool = Inventory::look_up(&xe)?;
+    let (pool, names) = parallel::both(|| Inventory::look_up(&xe), || storage::names(&xe));
+    let (pool, names) = (pool?, names?);
     let mut judge = Judge { xe: &xe, claims, is_doubtful: false, begun_before };
     judge.is_doubtful = pool
         .ours
@@ -81,8 +84,13 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let remover = Remover { xe: &xe, save_to: args.save_to.as_deref() };
     // One after the other: several may be of the same VM, which is locked for each.
     let done: Vec<End> = leftovers.iter().map(|leftover| settle(&remover, args.yes, leftover)).collect();
-    let shown: Vec<String> =
-        leftovers.iter().zip(&done).map(|(leftover, end)| show(leftover, end, args.json)).collect();
+    let in_storage = storage::Search { judge: &judge, vdis: &pool.vdis, names: &names }.leftovers();
+    let done_in_storage: Vec<End> =
+        in_storage.iter().map(|leftover| leftover.settle(&judge, args.yes)).collect();
+    let of_vms = leftovers.iter().zip(&done).map(|(leftover, end)| show(leftover, end, args.json));
+    let of_storage =
+        in_storage.iter().zip(&done_in_storage).map(|(leftover, end)| leftover.show(end, args.json));
+    let shown: Vec<String> = of_vms.chain(of_storage).collect();
     if args.json {
         report::say(&text::array(&shown));
     } else {
@@ -90,9 +98,9 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
             report::say(line);
         }
     }
-    let failed = done.iter().filter(|end| matches!(end, End::Failed(_))).count();
+    let failed = done.iter().chain(&done_in_storage).filter(|end| matches!(end, End::Failed(_))).count();
     if failed > 0 {
-        bail!("{failed} of {} leftovers could not be removed", leftovers.len());
+        bail!("{failed} of {} leftovers could not be removed", shown.len());
     }
     Ok(String::new())
 }
@@ -103,6 +111,18 @@ enum End {
     Removed,
     Kept(String),
     Failed(String),
+}
+
+impl End {
+    /// The word for it, and what there is to say besides.
+    fn words(&self) -> (&'static str, &str) {
+        match self {
+            End::WouldBeRemoved => ("leftover", "--yes removes it"),
+            End::Removed => ("removed", ""),
+            End::Kept(advice) => ("kept", advice.as_str()),
+            End::Failed(why) => ("failed", why.as_str()),
+        }
+    }
 }
 
 fn settle(remover: &Remover<'_>, yes: bool, leftover: &Leftover) -> End {
@@ -126,12 +146,7 @@ fn settle(remover: &Remover<'_>, yes: bool, leftover: &Leftover) -> End {
 }
 
 fn show(leftover: &Leftover, end: &End, json: bool) -> String {
-    let (word, more) = match end {
-        End::WouldBeRemoved => ("leftover", "--yes removes it"),
-        End::Removed => ("removed", ""),
-        End::Kept(advice) => ("kept", advice.as_str()),
-        End::Failed(why) => ("failed", why.as_str()),
-    };
+    let (word, more) = end.words();
     let (kind, uuid, vm_id) = (leftover.kind.word(), &leftover.uuid, leftover.vm_id);
     if json {
         return text::object(&[

@@ -1,0 +1,212 @@
+//! VDIs of `xcp` datastores that a killed script has left: half-filled images, clones that were to become something,
+//! disks of VMs that OpenNebula has no more.
+//!
+//! XAPI does not tell when a VDI was made; our own tags and descriptions do. What may hold somebody's data is named
+//! and left to a person.
+
+use super::{End, Judge};
+use crate::admin::claims::Claim;
+use crate::admin::text;
+use crate::lock::VmLock;
+use crate::report::{self, Result};
+use crate::storage::{lineage, swap};
+use crate::translate::mark;
+use crate::xe::vdi::{self, Vdi};
+use crate::xe::{Uuid, Xe};
+use anyhow::{bail, ensure};
+use std::collections::HashMap;
+
+/// What only this search asks of a VDI.
+pub struct Name {
+    label: String,
+    /// When it was made, as its description says, in seconds since 1970.
+    begun: Option<u64>,
+}
+
+/// By uuid. Whoever may name VDIs could forge a record here: before anything is removed XAPI is asked whether this
+/// very VDI has this very name.
+pub fn names(xe: &Xe) -> Result<HashMap<Uuid, Name>> {
+    let named = xe.list("vdi", &["uuid", "name-label", "name-description"], &[], |record| {
+        let begun = mark::begun_at(record.text("name-description"));
+        Ok((record.get("uuid")?, Name { label: record.text("name-label").to_owned(), begun }))
+    })?;
+    Ok(named.into_iter().collect())
+}
+
+/// What is to become of a leftover.
+#[derive(Clone, PartialEq, Eq)]
+enum Remedy {
+    Destroy,
+    /// It has taken another's place, and only its name is left to be said.
+    Rename(String),
+    /// Left to a person: what to do.
+    Advice(String),
+}
+
+/// A VDI that nobody wants, or that is not yet what it was to become.
+pub struct Leftover {
+    vdi: Vdi,
+    name: String,
+    vm_id: Option<u32>,
+    why: &'static str,
+    remedy: Remedy,
+}
+
+/// What all of them are judged by.
+pub struct Search<'a> {
+    pub judge: &'a Judge<'a>,
+    pub vdis: &'a [Vdi],
+    pub names: &'a HashMap<Uuid, Name>,
+}
+
+impl Search<'_> {
+    /// All of them.
+    pub fn leftovers(&self) -> Vec<Leftover> {
+        self.vdis.iter().filter_map(|vdi| self.judged(vdi)).collect()
+    }
+
+    fn judged(&self, vdi: &Vdi) -> Option<Leftover> {
+        let name = self.names.get(&vdi.uuid)?;
+        // VDIs that a deployment made go with its VM.
+        if vdi.vbds > 0 || vdi.is_a_snapshot || mark::is_of_deployment(&vdi.tags) {
+            return None;
+        }
+        let vm_id =
+            mark::vm_id_of_backup(&name.label).or(mark::disk_of_vdi(&vdi.tags).map(|(vm_id, _)| vm_id));
+        let found =
+            |why, remedy| Some(Leftover { vdi: vdi.clone(), name: name.label.clone(), vm_id, why, remedy });
+        if let Some(since) = mark::incomplete_since(&vdi.tags) {
+            let is_old = self.judge.is_old(Some(since));
+            return is_old.then(|| found("it was never filled to its end", Remedy::Destroy))?;
+        }
+        let uuid = &vdi.uuid;
+        let advice = || {
+            Remedy::Advice(format!(
+                "if no disk.N names it, and nobody wants what is in it: xe vdi-destroy uuid={uuid}"
+            ))
+        };
+        if let Some((why, remedy)) = self.unfinished(vdi, &name.label, advice()) {
+            return match name.begun {
+                // A copy does not tell when it was made: it may be in the making.
+                None if remedy == Remedy::Destroy => found(why, advice()),
+                None => found(why, remedy),
+                begun => self.judge.is_old(begun).then(|| found(why, remedy))?,
+            };
+        }
+        if let Some(key) = mark::snapshot_of(&vdi.tags) {
+            return (!self.has_vdi(&key)).then(|| found("what it is a snapshot of is gone", advice()))?;
+        }
+        let (vm_id, _) = mark::disk_of_vdi(&vdi.tags)?;
+        let is_gone = self.judge.claim(vm_id) == Claim::Unclaimed && !VmLock::is_held(vm_id);
+        is_gone.then(|| found("it was a disk of a VM that OpenNebula has no more", advice()))?
+    }
+
+    /// Why a clone with this name is not what it was to become.
+    fn unfinished(&self, vdi: &Vdi, name: &str, advice: Remedy) -> Option<(&'static str, Remedy)> {
+        if let Some(key) = mark::succeeds(name) {
+            if self.has_another(&key, &vdi.uuid) {
+                // With its tags it may be in a disk.N, and a guest may have written to it.
+                let remedy = if vdi.tags.is_empty() { Remedy::Destroy } else { advice };
+                return Some(("it was to take the place of a VDI that is still there", remedy));
+            }
+            let rename = Remedy::Rename(swap::name_of(vdi, name));
+            return Some(("it has taken another's place, and not its name", rename));
+        }
+        let is_untagged = vdi.tags.is_empty();
+        if mark::is_unmade_image(name) {
+            Some(("OpenNebula was never told of this clone of an image", Remedy::Destroy))
+        } else if mark::vm_id_of_backup(name).is_some() {
+            Some(("a backup or restore was made from it", Remedy::Destroy))
+        } else if is_untagged && mark::name_of_still(name).is_some_and(is_ours) {
+            Some(("it was there only to be copied", Remedy::Destroy))
+        } else if is_untagged && is_ours(name) {
+            // XAPI gives a clone the name and description of what somebody has cloned by hand.
+            Some(("its script was killed before it had tagged it, or somebody has cloned it by hand", advice))
+        } else {
+            None
+        }
+    }
+
+    fn has_vdi(&self, key: &Uuid) -> bool {
+        self.vdis.iter().any(|vdi| lineage::key(vdi) == *key && mark::snapshot_of(&vdi.tags).is_none())
+    }
+
+    /// Whether the image or disk has a VDI besides this one, which is not waiting itself.
+    fn has_another(&self, key: &Uuid, than: &Uuid) -> bool {
+        let is_waiting = |vdi: &Vdi| {
+            self.names.get(&vdi.uuid).is_some_and(|name| mark::succeeds(&name.label).as_ref() == Some(key))
+        };
+        let mut others = self.vdis.iter().filter(|vdi| vdi.uuid != *than && lineage::key(vdi) == *key);
+        others.any(|vdi| !is_waiting(vdi))
+    }
+}
+
+/// Whether scripts of ours give such a name to a clone.
+fn is_ours(name: &str) -> bool {
+    mark::disk_of_vdi(&[name.to_owned()]).is_some()
+        || mark::snapshot_key(name).is_some()
+        || mark::succeeds(name).is_some()
+        || mark::is_unmade_image(name)
+        || name.strip_prefix("one-image-").is_some_and(|id| id.parse::<u32>().is_ok())
+}
+
+impl Leftover {
+    /// What becomes of it.
+    pub fn settle(&self, judge: &Judge<'_>, yes: bool) -> End {
+        match &self.remedy {
+            Remedy::Advice(advice) => End::Kept(advice.clone()),
+            _ if !yes => End::WouldBeRemoved,
+            _ => match self.remedied(judge) {
+                Ok(()) => End::Removed,
+                Err(why) => End::Failed(report::one_line(&format!("{why:#}"))),
+            },
+        }
+    }
+
+    /// Looks at it and at what it is judged by once more, and does what is due.
+    fn remedied(&self, judge: &Judge<'_>) -> Result<()> {
+        let (xe, uuid) = (judge.xe, self.vdi.uuid.to_string());
+        let _lock = match self.vm_id {
+            Some(vm_id) => match VmLock::try_take(vm_id)? {
+                Some(lock) => Some(lock),
+                None => bail!("an action is at work on VM {vm_id}"),
+            },
+            None => None,
+        };
+        let filters = [("uuid", uuid.as_str()), ("name-label", self.name.as_str())];
+        let is_it = xe.list("vdi", &["uuid"], &filters, |record| record.get::<Uuid>("uuid"))?
+            == [self.vdi.uuid.clone()];
+        let (vdis, names) = (Vdi::all(xe)?, names(xe)?);
+        let now = vdis.iter().find(|vdi| vdi.uuid == self.vdi.uuid);
+        let again = now.and_then(|vdi| Search { judge, vdis: &vdis, names: &names }.judged(vdi));
+        let is_same = again.is_some_and(|again| again.remedy == self.remedy && again.vdi.allows("destroy"));
+        ensure!(is_it && is_same, "it is not what it was a moment ago, or is being worked on");
+        let call = match &self.remedy {
+            Remedy::Rename(name) => vdi::rename(&self.vdi.uuid, name),
+            _ => vdi::destroy(&self.vdi.uuid),
+        };
+        xe.run(&call).map(drop)
+    }
+
+    /// A line for people, or JSON.
+    pub fn show(&self, end: &End, json: bool) -> String {
+        let (word, more) = match (&self.remedy, end) {
+            (Remedy::Rename(_), End::WouldBeRemoved) => ("leftover", "--yes gives it its name"),
+            (Remedy::Rename(_), End::Removed) => ("renamed", ""),
+            _ => end.words(),
+        };
+        let uuid = self.vdi.uuid.to_string();
+        if json {
+            return text::object(&[
+                ("is", text::string(word)),
+                ("kind", text::string("VDI")),
+                ("uuid", text::string(&uuid)),
+                ("vm_id", self.vm_id.map_or("null".to_owned(), |vm_id| vm_id.to_string())),
+                ("why", text::string(self.why)),
+                ("more", text::string(more)),
+            ]);
+        }
+        let more = if more.is_empty() { String::new() } else { format!("; {more}") };
+        format!("{word:<8} VDI {uuid}, {}: {}{more}", self.name, self.why)
+    }
+}
