@@ -231,6 +231,14 @@ impl Host {
         fs::read(self.vdi_file(uuid)).unwrap()
     }
 
+    /// How a VDI's bytes begin.
+    pub fn vdi_start(&self, uuid: &str) -> String {
+        let mut start = [0; 8];
+        let file = fs::File::open(self.vdi_file(uuid));
+        _ = file.map(|file| file.read_at(&mut start, 0));
+        String::from_utf8_lossy(&start).trim_end_matches('\0').to_owned()
+    }
+
     /// Writes into a VDI, as its guest would.
     pub fn write_vdi(&self, uuid: &str, at: u64, bytes: &[u8]) {
         let file = fs::File::options().write(true).open(self.vdi_file(uuid)).unwrap();

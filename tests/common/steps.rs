@@ -45,6 +45,13 @@ impl Host {
         Kept(kept)
     }
 
+    /// Another host just like it, at its own place, for doing something to both at the same time.
+    pub fn copy(&self) -> Host {
+        let dir = tempfile::tempdir().unwrap();
+        copy_all(self.dir.path(), dir.path());
+        Host { dir, settings: self.settings.clone() }
+    }
+
     /// Puts the pool and all files back as they were kept.
     pub fn put_back(&self, kept: &Kept) {
         for entry in fs::read_dir(self.dir.path()).unwrap() {
@@ -136,25 +143,25 @@ fn finish(child: Child) -> Said {
     Said::of(&child.wait_with_output().unwrap())
 }
 
-/// Waits until that many calls have ended, or the action has.
+/// Waits until that many calls have ended, or the action has. The log is read as the simulator writes it: asking
+/// for it each time would cost more than the action.
 fn wait_for_calls(host: &Host, child: &mut Child, count: usize) {
-    let end = Instant::now() + Duration::from_secs(20);
-    while host.calls().len() < count && child.try_wait().unwrap().is_none() {
-        assert!(Instant::now() < end, "only {} calls", host.calls().len());
-        std::thread::sleep(Duration::from_millis(3));
+    let end = Instant::now() + Duration::from_secs(60);
+    let ended = || fs::read_to_string(host.path("pool.log")).map_or(0, |log| log.lines().count());
+    while ended() < count && child.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < end, "only {} calls", ended());
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 
-/// Waits for the calls that a killed driver had under way; on a real pool they end by themselves too.
+/// Waits for the calls that a killed driver had under way; on a real pool they end by themselves too. All that it
+/// started runs in the host's folder.
 fn wait_for_quiet(host: &Host) {
-    let mut last = usize::MAX;
-    loop {
-        let now = host.calls().len();
-        if now == last {
-            return;
-        }
-        last = now;
-        std::thread::sleep(Duration::from_millis(150));
+    let is_here = |process: &fs::DirEntry| {
+        fs::read_link(process.path().join("cwd")).is_ok_and(|folder| folder == host.dir.path())
+    };
+    while fs::read_dir("/proc").unwrap().flatten().any(|process| is_here(&process)) {
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

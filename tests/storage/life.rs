@@ -1,12 +1,8 @@
 //! A VM's whole life on disks of an SR: which VDI it runs on, and what is left after it.
 
 use crate::common::{Recorded, Said};
-use crate::site::Site;
+use crate::site::{DISK_0, IN_XCP, Site};
 
-const DISK_0: &str =
-    "<TARGET><![CDATA[xvda]]></TARGET><TM_MAD><![CDATA[ssh]]></TM_MAD><TYPE><![CDATA[FILE]]></TYPE>";
-const IN_XCP: &str =
-    "<TARGET><![CDATA[xvda]]></TARGET><TM_MAD><![CDATA[xcp]]></TM_MAD><TYPE><![CDATA[BLOCK]]></TYPE>";
 const POWEROFF: &str = "shutdown";
 const TERMINATE: &str = "shutdown.3";
 
@@ -41,8 +37,7 @@ impl Life {
     }
 
     fn deploy(&self) -> String {
-        let deploy = Recorded::load("deploy").with(DISK_0, IN_XCP);
-        self.site.host.deploy_document("xcp-a", &deploy.stdin).ok()
+        self.site.deploy_with_disk_on_sr()
     }
 
     fn shutdown(&self, recorded: &str, uuid: &str) -> Said {
@@ -136,14 +131,8 @@ fn a_snapshot_is_taken_live_and_gone_back_to_when_the_vm_is_off() {
 fn a_disk_that_moved_to_another_sr_is_still_the_vms_and_the_images() {
     let life = Life::begin("ln");
     let vm = life.deploy();
-    let hosts =
-        life.site.host.xe(&["pbd-list", "sr-name-label=Local storage", "params=sr-uuid", "--minimal"]);
-    let host = life.site.host.host_of(&vm);
-    let local = hosts.split(',').find(|sr| {
-        let filters = [format!("sr-uuid={sr}"), format!("host-name-label={host}")];
-        !life.site.host.xe(&["pbd-list", &filters[0], &filters[1], "--minimal"]).is_empty()
-    });
-    let (vdi, sr) = (format!("uuid={}", life.source), format!("sr-uuid={}", local.unwrap()));
+    let local = life.site.local_sr_of(&life.site.host.host_of(&vm));
+    let (vdi, sr) = (format!("uuid={}", life.source), format!("sr-uuid={local}"));
     let moved = life.site.host.xe(&["vdi-pool-migrate", &vdi, &sr]);
     assert!(!life.site.is_there(&life.source));
     let folder = life.site.host.vm_folder(0, 1).display().to_string();

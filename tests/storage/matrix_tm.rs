@@ -1,0 +1,170 @@
+//! The rows of the scripts of `tm/xcp`.
+
+use crate::matrix::{Failed, row};
+use crate::site::Site;
+use std::fs;
+use std::process::Command;
+
+/// A site with a small image, and its clone as disk 0 of VM 2.
+fn with_disk() -> (Site, String) {
+    let site = Site::new();
+    let source = site.small_image();
+    site.tm_recorded("clone", &source).ok();
+    (site, source)
+}
+
+/// The disk with snapshots 0 and 1, and other data than at the first.
+fn with_snapshots() -> Site {
+    let (site, _) = with_disk();
+    site.tm_recorded("snap_create", "").ok();
+    site.host.write_vdi(&site.disk(0), 0, b"later");
+    let words = site.recorded("snap_create", "");
+    site.tm("snap_create", &[&words[0], "1", "2", "101"]).ok();
+    site
+}
+
+/// A script with the arguments that were recorded.
+fn recorded(name: &str, source: &str) -> impl Fn(&Site) -> (Command, Vec<u8>) + Sync + use<> {
+    let (name, source) = (name.to_owned(), source.to_owned());
+    move |site| {
+        let words = site.recorded(&name, &source);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        (site.tm_command(name.split('.').next().unwrap(), &words), Vec::new())
+    }
+}
+
+#[test]
+fn clone() {
+    let site = Site::new();
+    let source = site.small_image();
+    site.has_vm("<SIZE>4</SIZE><ORIGINAL_SIZE>2</ORIGINAL_SIZE>");
+    row(&site, Failed::AsBefore, &recorded("clone", &source));
+}
+
+#[test]
+fn clone_to_another_sr() {
+    let site = Site::new();
+    let source = site.small_image();
+    site.system_datastore_is_local();
+    row(&site, Failed::AsBefore, &recorded("clone", &source));
+}
+
+#[test]
+fn clone_to_another_sr_of_an_image_in_use() {
+    let site = Site::new();
+    let source = site.small_image();
+    site.in_use(&source);
+    site.system_datastore_is_local();
+    row(&site, Failed::AsBefore, &recorded("clone", &source));
+}
+
+#[test]
+fn ln() {
+    let site = Site::new();
+    let source = site.small_image();
+    row(&site, Failed::AsBefore, &recorded("ln", &source));
+}
+
+#[test]
+fn mvds_of_a_disk_that_was_reverted() {
+    let site = Site::new();
+    let source = site.small_image();
+    site.tm_recorded("ln", &source).ok();
+    let disk = site.recorded("ln", &source)[1].clone();
+    site.tm("snap_create", &[&disk, "0", "2", "101"]).ok();
+    site.tm("snap_revert", &[&disk, "0", "2", "101"]).ok();
+    row(&site, Failed::AsBefore, &recorded("mvds", &source));
+}
+
+#[test]
+fn cpds() {
+    let (site, _) = with_disk();
+    let saved = site.ds("mkfs", "4", &site.message("mkfs.2", &[])).ok();
+    row(&site, Failed::AsBefore, &recorded("cpds", &saved));
+}
+
+#[test]
+fn cpds_to_another_sr() {
+    let (site, _) = with_disk();
+    let local = site.local_sr();
+    let saved = site.ds("mkfs", "4", &site.message("mkfs.2", &[("Shared NFS", &local)])).ok();
+    row(&site, Failed::AsBefore, &recorded("cpds", &saved));
+}
+
+#[test]
+fn delete_of_a_disk() {
+    let site = with_snapshots();
+    row(&site, Failed::Onwards, &recorded("delete.2", ""));
+}
+
+#[test]
+fn delete_of_a_vm_that_is_off() {
+    let site = Site::new();
+    let vm = site.host.deploy().ok();
+    site.host.xe(&["vm-shutdown", &format!("uuid={vm}"), "force=true"]);
+    row(&site, Failed::Onwards, &|site| {
+        let place = format!("xcp-a:{}", site.host.vm_folder(0, 1).display());
+        (site.tm_command("delete", &[&place, "1", "0"]), Vec::new())
+    });
+}
+
+#[test]
+fn mkimage() {
+    let site = Site::new();
+    row(&site, Failed::AsBefore, &recorded("mkimage", ""));
+}
+
+#[test]
+fn mkswap() {
+    let site = Site::new();
+    row(&site, Failed::AsBefore, &recorded("mkswap", ""));
+}
+
+#[test]
+fn resize() {
+    let (site, _) = with_disk();
+    row(&site, Failed::AsBefore, &recorded("resize", ""));
+}
+
+#[test]
+fn snap_create_and_live() {
+    let (site, _) = with_disk();
+    row(&site, Failed::AsBefore, &recorded("snap_create", ""));
+}
+
+#[test]
+fn snap_revert() {
+    let site = with_snapshots();
+    row(&site, Failed::AsBefore, &recorded("snap_revert", ""));
+}
+
+#[test]
+fn snap_delete() {
+    let site = with_snapshots();
+    row(&site, Failed::AsBefore, &recorded("snap_delete", ""));
+}
+
+#[test]
+fn postmigrate_of_a_disk_that_moved() {
+    let site = Site::new();
+    let source = site.small_image();
+    let folder = "/var/lib/one//datastores/0/1";
+    let place = format!("xcp-a:{}", site.host.vm_folder(0, 1).join("disk.0").display());
+    fs::remove_file(site.host.vm_folder(0, 1).join("disk.0")).unwrap();
+    site.tm("ln", &[&format!("fe:{source}"), &place, "1", "101"]).ok();
+    let vm = site.deploy_with_disk_on_sr();
+    site.host.xe(&["vm-shutdown", &format!("uuid={vm}"), "force=true"]);
+    site.host.xe(&["vm-start", &format!("uuid={vm}")]);
+    let sr = site.local_sr_of(&site.host.host_of(&vm));
+    site.host.xe(&["vdi-pool-migrate", &format!("uuid={source}"), &format!("sr-uuid={sr}")]);
+    row(&site, Failed::Onwards, &|site| {
+        (site.tm_command("postmigrate", &["xcp-b", "xcp-a", folder, "1", "0", "ssh"]), Vec::new())
+    });
+}
+
+#[test]
+fn prebackup() {
+    let (site, _) = with_disk();
+    let words = ["xcp-a:/var/lib/one//datastores/100/2", "0", "-", "0", "2", "100"];
+    row(&site, Failed::AsBefore, &|site| (site.tm_command("prebackup", &words), Vec::new()));
+}
