@@ -156,7 +156,7 @@ fn wait_for_calls(host: &Host, child: &mut Child, count: usize) {
 
 /// Waits for the calls that a killed driver had under way; on a real pool they end by themselves too. All that it
 /// started runs in the host's folder.
-fn wait_for_quiet(host: &Host) {
+pub fn wait_for_quiet(host: &Host) {
     let is_here = |process: &fs::DirEntry| {
         fs::read_link(process.path().join("cwd")).is_ok_and(|folder| folder == host.dir.path())
     };

@@ -2,7 +2,7 @@
 //! after it: the pool and the files are as before or as they were wanted, done again it succeeds, and whatever a
 //! killed driver leaves is shown by `one-xcp gc`, which removes it.
 
-use crate::common::steps::{Step, Wrong, each_call};
+use crate::common::steps::{Step, Wrong, each_call, wait_for_quiet};
 use crate::common::{Said, said};
 use crate::site::Site;
 use std::collections::BTreeMap;
@@ -13,6 +13,33 @@ use std::thread;
 
 /// The script's command line and standard input on a site.
 pub type Script<'a> = dyn Fn(&Site) -> (Command, Vec<u8>) + Sync + 'a;
+
+/// As [`row`], with each of the script's ssh connections failing before or after its work, and the script killed
+/// after it.
+pub fn row_of_ssh(site: &Site, failed: Failed, script: &Script<'_>) {
+    let before = State::of(site);
+    let kept = site.host.keep();
+    let log = site.host.path("ssh.log");
+    _ = fs::remove_file(&log);
+    run(site, script).ok();
+    let wanted = State::of(site);
+    let connections = fs::read_to_string(&log).unwrap().lines().count();
+    for nth in 1..=connections {
+        for way in ["refused", "answer-lost", "killed"] {
+            site.host.put_back(&kept);
+            _ = fs::remove_file(&log);
+            fs::write(site.host.path("ssh.fault"), format!("{nth} {way}\n")).unwrap();
+            let said = run(site, script);
+            wait_for_quiet(&site.host);
+            fs::remove_file(site.host.path("ssh.fault")).unwrap();
+            let (mut now, what) = (State::of(site), format!("{said:#?}, as connection {nth} was {way}"));
+            // What no ssh could take away again is hidden, and the next call takes it away.
+            now.files.retain(|path, _| !path.contains("/."));
+            judge(site, &said, &now, &before, &wanted, failed, &what);
+            again(site, script, &now, &wanted, failed == Failed::MakesAnother, &what);
+        }
+    }
+}
 
 /// What a script that has failed may leave.
 #[derive(Clone, Copy, PartialEq, Eq)]

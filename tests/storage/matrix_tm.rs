@@ -1,6 +1,6 @@
 //! The rows of the scripts of `tm/xcp`.
 
-use crate::matrix::{Failed, row};
+use crate::matrix::{Failed, row, row_of_ssh};
 use crate::site::Site;
 use std::fs;
 use std::process::Command;
@@ -167,4 +167,60 @@ fn prebackup() {
     let (site, _) = with_disk();
     let words = ["xcp-a:/var/lib/one//datastores/100/2", "0", "-", "0", "2", "100"];
     row(&site, Failed::AsBefore, &|site| (site.tm_command("prebackup", &words), Vec::new()));
+}
+
+/// VM 2's folder with the disk, on a file system that both hosts share.
+fn migration(script: &'static str) -> impl Fn(&Site) -> (Command, Vec<u8>) + Sync + use<> {
+    move |site| {
+        let words = ["xcp-a", "xcp-b", "/var/lib/one//datastores/100/2", "2", "100"];
+        (site.tm_command(script, &words), b"<VM><ID>2</ID><TEMPLATE/></VM>".to_vec())
+    }
+}
+
+#[test]
+fn ssh_of_disks_that_come() {
+    let site = Site::new();
+    let source = site.small_image();
+    for name in ["clone", "ln", "mkimage"] {
+        row_of_ssh(&site, Failed::AsBefore, &recorded(name, &source));
+    }
+}
+
+#[test]
+fn ssh_of_disks_that_go() {
+    let site = with_snapshots();
+    row_of_ssh(&site, Failed::Onwards, &recorded("delete.2", ""));
+    site.tm_recorded("delete.2", "").ok();
+    row_of_ssh(&site, Failed::Onwards, &recorded("delete.4", ""));
+}
+
+#[test]
+fn ssh_of_snap_revert() {
+    let site = with_snapshots();
+    row_of_ssh(&site, Failed::AsBefore, &recorded("snap_revert", ""));
+}
+
+#[test]
+fn ssh_of_mv() {
+    let (site, _) = with_disk();
+    row_of_ssh(&site, Failed::Onwards, &|site| {
+        let from = "xcp-a:/var/lib/one//datastores/100/2";
+        let to = "xcp-b:/var/lib/one//datastores/103/2";
+        (site.tm_command("mv", &[from, to, "2", "100"]), Vec::new())
+    });
+}
+
+#[test]
+fn ssh_of_migrations() {
+    let (site, _) = with_disk();
+    for script in ["premigrate", "postmigrate", "failmigrate"] {
+        row_of_ssh(&site, Failed::AsBefore, &migration(script));
+    }
+}
+
+#[test]
+fn ssh_of_prebackup() {
+    let (site, _) = with_disk();
+    let words = ["xcp-a:/var/lib/one//datastores/100/2", "0", "-", "0", "2", "100"];
+    row_of_ssh(&site, Failed::AsBefore, &|site| (site.tm_command("prebackup", &words), Vec::new()));
 }

@@ -19,8 +19,20 @@ pub struct Site {
     pub host: Host,
 }
 
-/// As ssh: the command line is run by a shell, on a machine that has the same files. Its calls are kept.
-const SSH: &str = "#!/bin/sh\n[ \"$1\" = -o ] && shift 2\nhost=$1; shift\necho \"$host $*\" >>\"$TMPDIR/ssh.log\"\nexec sh -c \"$*\"\n";
+/// As ssh: the command line is run by a shell, on a machine that has the same files. Its calls are kept. The one
+/// whose number is in `ssh.fault` goes wrong as it says there.
+const SSH: &str = r#"#!/bin/sh
+[ "$1" = -o ] && shift 2
+host=$1; shift
+echo "$host $*" >>"$TMPDIR/ssh.log"
+[ -e "$TMPDIR/ssh.fault" ] || exec sh -c "$*"
+read -r nth way <"$TMPDIR/ssh.fault"
+[ "$(wc -l <"$TMPDIR/ssh.log")" -eq "$nth" ] || exec sh -c "$*"
+[ "$way" = refused ] || sh -c "$*"
+[ "$way" = killed ] && kill -KILL $PPID
+echo "ssh: connect to host $host port 22: Connection timed out" >&2
+exit 255
+"#;
 const SHOW: &str = "#!/bin/sh\ncat \"$TMPDIR/one/${0##*/}.$3\"\n";
 
 impl Site {
