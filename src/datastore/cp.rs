@@ -29,6 +29,13 @@ fn import(call: &Call, content: Content) -> Result<Uuid> {
     let sr = call.sr()?;
     clear_incomplete(xe, id)?;
     let size_bytes = content.size_bytes();
+    // OpenNebula has it from stat.
+    let announced_mb = call.source().size_mb.unwrap_or(0);
+    ensure!(
+        size_bytes.div_ceil(MB) >= announced_mb,
+        "{} has {size_bytes} bytes, and was announced with {announced_mb} MB: is it still being written?",
+        call.source().path
+    );
     let vdi_bytes = vdi_size_bytes(size_bytes);
     let undo = Undo::new(xe);
     let name = mark::image(id);

@@ -39,7 +39,7 @@ pub fn to_be_filled(
     let tags: Vec<String> = tags.iter().chain([&tag]).cloned().collect();
     let made = xe.ask(&vdi::create(sr, name, size_bytes, &tags));
     taken_back_by(xe, undo, name, &made, ("tags:contains", &tag));
-    Ok(Filling { uuid: made.with_context(|| format!("cannot make VDI {name}"))?, tag })
+    Ok(Filling { uuid: made.with_context(|| format!("cannot make VDI {name} on SR {sr}"))?, tag })
 }
 
 impl Filling {

@@ -83,7 +83,9 @@ impl Xe {
             let error = XeError::parse(&String::from_utf8_lossy(&said.stderr));
             return match taken {
                 // xe could not go on because we could not: the disk that is full is ours.
-                Err(fault) if error.is_lost_connection() => Err(fault.context(call.to_string())),
+                Err(fault) if error.is_lost_connection() || said.stderr.trim_ascii().is_empty() => {
+                    Err(fault.context(call.to_string()))
+                }
                 _ => Err(anyhow!(error)).context(call.to_string()),
             };
         }

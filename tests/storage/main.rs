@@ -7,6 +7,7 @@ mod backup;
 mod common;
 mod cost;
 mod datastore;
+mod full;
 mod life;
 mod matrix;
 mod matrix_datastore;
