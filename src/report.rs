@@ -47,6 +47,16 @@ pub fn is_read_by_a_person() -> bool {
     io::IsTerminal::is_terminal(&io::stdout())
 }
 
+/// Whether a person watches standard error, which is the log otherwise.
+pub fn is_watched_by_a_person() -> bool {
+    io::IsTerminal::is_terminal(&io::stderr())
+}
+
+/// Puts a line in the place of the one before, for a person who watches.
+pub fn progress(line: &str) {
+    _ = write!(io::stderr(), "\r{line}");
+}
+
 /// Prints a line for people who run a command by hand. Actions answer with [`success`] alone.
 pub fn say(line: &str) {
     _ = writeln!(io::stdout(), "{line}");

@@ -1,5 +1,6 @@
 //! Bytes into a VDI.
 
+use super::progress::Progress;
 use crate::image::{Image, LastFooter};
 use crate::producer::Producer;
 use crate::report::{self, Result};
@@ -15,8 +16,8 @@ pub fn from_image(xe: &Xe, vdi: &Uuid, image: &mut Image, vdi_size_bytes: u64) -
     if image.vhd_fits_pipe(vdi_size_bytes)? {
         let sent = xe.retry.run(
             || {
-                xe.import(vdi, StreamFormat::Vhd, |mut to| {
-                    image.write_vhd(&mut to, vdi_size_bytes, LastFooter::AtVdiSize)
+                xe.import(vdi, StreamFormat::Vhd, |to| {
+                    image.write_vhd(&mut Progress::new(to), vdi_size_bytes, LastFooter::AtVdiSize)
                 })
             },
             was_refused_in_passing,
@@ -29,7 +30,7 @@ pub fn from_image(xe: &Xe, vdi: &Uuid, image: &mut Image, vdi_size_bytes: u64) -
         }
     }
     let sent = xe.retry.run(
-        || xe.import(vdi, StreamFormat::Raw, |mut to| image.write_raw(&mut to, vdi_size_bytes)),
+        || xe.import(vdi, StreamFormat::Raw, |to| image.write_raw(&mut Progress::new(to), vdi_size_bytes)),
         was_refused_in_passing,
     );
     sent.map(drop)
@@ -48,7 +49,8 @@ pub fn from_stream(
     vdi_size_bytes: u64,
 ) -> Result<u64> {
     let kill = || producer.kill();
-    let copied = xe.import_with(vdi, StreamFormat::Raw, &kill, |mut to| {
+    let copied = xe.import_with(vdi, StreamFormat::Raw, &kill, |to| {
+        let mut to = Progress::new(to);
         let mut chunk = vec![0; CHUNK_BYTES];
         let mut total = 0;
         loop {

@@ -21,6 +21,25 @@ fn an_image_has_its_files_bytes_and_its_mark() {
 }
 
 #[test]
+fn a_person_at_a_terminal_sees_how_far_it_is_and_the_log_does_not() {
+    let site = Site::new();
+    site.image();
+    let message = site.cp_message("disk.raw", 10);
+    let command = site.ds_command("cp", "2");
+    let logged = site.ds("cp", "2", &message);
+    assert!(!logged.stderr.contains("sent") && !logged.stderr.contains('\r'), "{logged:?}");
+    fs::write(site.host.path("message"), message).unwrap();
+    let line = format!("{} 2 <message", command.get_program().display());
+    let mut at_terminal = Command::new("script");
+    at_terminal.args(["-qec", &line, "typescript"]).env_clear().current_dir(site.host.path(""));
+    at_terminal.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if at_terminal.output().is_ok_and(|said| said.status.success()) {
+        let seen = fs::read_to_string(site.host.path("typescript")).unwrap();
+        assert!(seen.contains("MB sent"), "{seen}");
+    }
+}
+
+#[test]
 fn qcow2_vhd_and_vmdk_become_what_they_hold() {
     let site = Site::new();
     site.image();
