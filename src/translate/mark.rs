@@ -100,6 +100,11 @@ pub fn image(image_id: u32) -> String {
     format!("one-image-{image_id}")
 }
 
+/// OpenNebula's number of the image that a VDI with these tags is.
+pub fn image_of_vdi(tags: &[String]) -> Option<u32> {
+    tags.iter().find_map(|tag| tag.strip_prefix("one-image-")?.parse().ok())
+}
+
 /// What a clone of an image is called until OpenNebula may be told of it.
 pub fn unmade_image(image_id: u32) -> String {
     format!("one-image-{image_id}-being-made")

@@ -10,10 +10,10 @@ const MB: u64 = 1 << 20;
 /// An SR on which every VDI takes its whole size, with room for an image of 2 MB and little more; it is the one of
 /// both datastores.
 fn small_sr(site: &Site) -> String {
-    let size = "physical-size=6MiB";
+    let capacity = "physical-size=6MiB";
     let host = site.host.xe(&["host-list", "name-label=xcp-a", "--minimal"]);
     let host = format!("host-uuid={host}");
-    let sr = site.host.xe(&["sr-create", "name-label=Small", "type=lvm", size, &host]);
+    let sr = site.host.xe(&["sr-create", "name-label=Small", "type=lvm", capacity, &host]);
     for pbd in site.host.xe(&["pbd-list", &format!("sr-uuid={sr}"), "params=uuid", "--minimal"]).split(',') {
         site.host.xe(&["pbd-plug", &format!("uuid={pbd}")]);
     }

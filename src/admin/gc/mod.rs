@@ -2,6 +2,7 @@
 //! pool. It shows what there is; only `--yes` removes.
 
 mod find;
+mod images;
 mod inventory;
 mod leftover;
 mod remove;
@@ -34,6 +35,9 @@ pub struct Args {
     /// The last VM id that OpenNebula has given, if that VM is not in the list: higher ones are not judged
     #[arg(long, value_name = "ID", requires = "vms_of")]
     newest: Option<u32>,
+    /// The images that OpenNebula has: what `oneimage list -x` prints for oneadmin
+    #[arg(long, value_name = "FILE")]
+    images_of: Option<PathBuf>,
     /// Remove the leftovers
     #[arg(long)]
     yes: bool,
@@ -58,6 +62,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     if let (Some(claims), Some(newest)) = (&mut claims, args.newest) {
         claims.has_been(newest);
     }
+    let images = args.images_of.as_deref().map(images::Images::load).transpose()?;
     let hours = args.older_than.map_or(0, |hours| hours.saturating_mul(3600));
     let begun_before = unix_time().saturating_sub(xe.transfer_limit.as_secs().max(hours));
     let (pool, names) = parallel::both(|| Inventory::look_up(&xe), || storage::names(&xe));
@@ -84,7 +89,9 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let remover = Remover { xe: &xe, save_to: args.save_to.as_deref() };
     // One after the other: several may be of the same VM, which is locked for each.
     let done: Vec<End> = leftovers.iter().map(|leftover| settle(&remover, args.yes, leftover)).collect();
-    let in_storage = storage::Search { judge: &judge, vdis: &pool.vdis, names: &names }.leftovers();
+    let in_storage =
+        storage::Search { judge: &judge, vdis: &pool.vdis, names: &names, images: images.as_ref() }
+            .leftovers();
     let done_in_storage: Vec<End> =
         in_storage.iter().map(|leftover| leftover.settle(&judge, args.yes)).collect();
     let of_vms = leftovers.iter().zip(&done).map(|(leftover, end)| show(leftover, end, args.json));

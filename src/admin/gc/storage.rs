@@ -4,6 +4,7 @@
 //! XAPI does not tell when a VDI was made; our own tags and descriptions do. What may hold somebody's data is named
 //! and left to a person.
 
+use super::images::Images;
 use super::{End, Judge};
 use crate::admin::claims::Claim;
 use crate::admin::text;
@@ -57,6 +58,8 @@ pub struct Search<'a> {
     pub judge: &'a Judge<'a>,
     pub vdis: &'a [Vdi],
     pub names: &'a HashMap<Uuid, Name>,
+    /// None: nobody told which images OpenNebula has.
+    pub images: Option<&'a Images>,
 }
 
 impl Search<'_> {
@@ -95,6 +98,10 @@ impl Search<'_> {
         }
         if let Some(key) = mark::snapshot_of(&vdi.tags) {
             return (!self.has_vdi(&key)).then(|| found("what it is a snapshot of is gone", advice()))?;
+        }
+        if let Some(image_id) = mark::image_of_vdi(&vdi.tags) {
+            let is_unknown = self.images.is_some_and(|images| images.lacks(image_id, &lineage::key(vdi)));
+            return is_unknown.then(|| found("OpenNebula has no image of this uuid", advice()))?;
         }
         let (vm_id, _) = mark::disk_of_vdi(&vdi.tags)?;
         let is_gone = self.judge.claim(vm_id) == Claim::Unclaimed && !VmLock::is_held(vm_id);
@@ -147,7 +154,7 @@ fn is_ours(name: &str) -> bool {
         || mark::snapshot_key(name).is_some()
         || mark::succeeds(name).is_some()
         || mark::is_unmade_image(name)
-        || name.strip_prefix("one-image-").is_some_and(|id| id.parse::<u32>().is_ok())
+        || mark::image_of_vdi(&[name.to_owned()]).is_some()
 }
 
 impl Leftover {
@@ -178,7 +185,8 @@ impl Leftover {
             == [self.vdi.uuid.clone()];
         let (vdis, names) = (Vdi::all(xe)?, names(xe)?);
         let now = vdis.iter().find(|vdi| vdi.uuid == self.vdi.uuid);
-        let again = now.and_then(|vdi| Search { judge, vdis: &vdis, names: &names }.judged(vdi));
+        let again =
+            now.and_then(|vdi| Search { judge, vdis: &vdis, names: &names, images: None }.judged(vdi));
         let is_same = again.is_some_and(|again| again.remedy == self.remedy && again.vdi.allows("destroy"));
         ensure!(is_it && is_same, "it is not what it was a moment ago, or is being worked on");
         let call = match &self.remedy {

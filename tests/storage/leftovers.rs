@@ -1,0 +1,120 @@
+//! What a killed script has left, and what only looks like it.
+
+use crate::common::steps::Wrong;
+use crate::common::{PROGRAM, said};
+use crate::site::Site;
+use std::fs;
+
+/// VM 2 with a disk that has a snapshot.
+fn with_disk() -> (Site, String) {
+    let site = Site::new();
+    let source = site.small_image();
+    site.tm_recorded("clone", &source).ok();
+    site.tm_recorded("snap_create", "").ok();
+    (site, source)
+}
+
+#[test]
+fn what_somebody_has_cloned_or_copied_by_hand_stays() {
+    let (site, source) = with_disk();
+    let disk = site.disk(0);
+    let snapshot = site.tagged(&format!("one-snapshots-of-{disk}")).remove(0);
+    let clone = |of: &str| site.host.xe(&["vdi-clone", &format!("uuid={of}")]);
+    let sr = format!("sr-uuid={}", site.vdi_param(&disk, "sr-uuid"));
+    let copy = site.host.xe(&["vdi-copy", &format!("uuid={disk}"), &sr]);
+    let theirs = [clone(&disk), clone(&snapshot), clone(&source), copy];
+    // Each looks for what a killed script may have left under the same name.
+    site.tm_recorded("snap_create", "").ok();
+    site.tm("snap_delete", &[&site.recorded("snap_create", "")[0], "0", "2", "101"]).ok();
+    site.tm_recorded("snap_create", "").ok();
+    site.tm_recorded("snap_revert", "").ok();
+    site.tm_recorded("clone", &source).ok();
+    site.host.sim(&["fail", "vdi-clone", "--after"]);
+    site.tm("snap_create", &[&site.recorded("snap_create", "")[0], "1", "2", "101"]).failure();
+    site.host.sim(&["clear"]);
+    site.tm_recorded("delete.2", "").ok();
+    let shown = site.gc(&["--yes"]).ok();
+    for vdi in &theirs {
+        assert!(site.is_there(vdi), "{vdi} of {theirs:?} is gone: {shown}");
+    }
+    assert!(!site.is_there(&disk) && !site.is_there(&snapshot));
+    let kept = shown.lines().filter(|line| line.starts_with("kept")).count();
+    assert_eq!(kept, 3, "{shown}");
+}
+
+#[test]
+fn what_is_young_may_be_in_the_making() {
+    let (site, source) = with_disk();
+    let words = site.recorded("snap_revert", "");
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    site.each_in(
+        &[Wrong::Killed],
+        &|site| (site.tm_command("snap_revert", &words), Vec::new()),
+        &|site, step| {
+            let mut gc = site.host.command(PROGRAM);
+            let left = site.host.dump();
+            let shown = said(gc.args(["gc", "--yes", "--vms-of", "-"]), b"1 2").ok();
+            assert!(shown.is_empty(), "{shown} after {step:#?}");
+            site.host.is_as(&left);
+            assert!(site.is_there(&source));
+        },
+    );
+}
+
+#[test]
+fn a_guests_writes_after_a_revert_that_was_cut_short_are_in_the_image() {
+    let site = Site::new();
+    let source = site.small_image();
+    site.tm_recorded("ln", &source).ok();
+    let disk = site.recorded("ln", &source)[1].clone();
+    site.tm("snap_create", &[&disk, "0", "2", "101"]).ok();
+    let words = [disk.as_str(), "0", "2", "101"];
+    site.each_in(
+        &[Wrong::Killed],
+        &|site| (site.tm_command("snap_revert", &words), Vec::new()),
+        &|site, step| {
+            // The VM runs on what disk.N names, and OpenNebula gives the image back after it.
+            site.host.write_vdi(&site.disk(1), 0, b"guest");
+            site.tm_recorded("mvds", &source).ok();
+            site.tidy();
+            site.tm_recorded("ln", &source).ok();
+            assert_eq!(site.host.vdi_start(&site.disk(1)), "guest", "{step:#?}");
+        },
+    );
+}
+
+#[test]
+fn images_that_opennebula_does_not_have_are_shown_and_kept() {
+    let site = Site::new();
+    let source = site.small_image();
+    let lost = site.cp("small.raw", 2).ok().split(' ').next().unwrap().to_owned();
+    let young = site.ds("mkfs", "3", &site.message("mkfs", &[])).ok();
+    let list = format!(
+        "<IMAGE_POOL><IMAGE><ID>1</ID><SOURCE>/var/lib/one/x</SOURCE></IMAGE>\
+         <IMAGE><ID>2</ID><SOURCE>{source}</SOURCE></IMAGE></IMAGE_POOL>"
+    );
+    fs::write(site.host.path("images.xml"), list).unwrap();
+    let before = site.host.dump();
+    let shown = site.gc(&["--yes", "--images-of", "images.xml"]).ok();
+    assert_eq!(shown.lines().count(), 1, "{shown}");
+    assert!(
+        shown.starts_with(&format!("kept     VDI {lost}, one-image-2: OpenNebula has no image")),
+        "{shown}"
+    );
+    assert!(!shown.contains(&young));
+    site.host.is_as(&before);
+    fs::write(site.host.path("images.xml"), "<IMAGE_POOL/>").unwrap();
+    site.gc(&["--images-of", "images.xml"]).failure();
+}
+
+#[test]
+fn a_disk_of_a_vm_that_is_no_more_is_shown_and_kept() {
+    let (site, _) = with_disk();
+    let mut gc = site.host.command(PROGRAM);
+    let shown = said(gc.args(["gc", "--yes", "--vms-of", "-"]), b"5").ok();
+    assert!(
+        shown.starts_with("kept     VDI ") && shown.contains("of a VM that OpenNebula has no more"),
+        "{shown}"
+    );
+    assert!(site.is_there(&site.disk(0)));
+}
