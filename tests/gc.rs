@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::recorded_action::RecordedAction;
 use common::steps::{self, Wrong, signal};
 use common::{Host, Recorded, Said, said};
 use std::fs;
@@ -285,6 +286,28 @@ fn a_memory_image_that_nothing_resumes_from_is_removed() {
     assert_eq!(shown, line);
     host.xe(&["vdi-destroy", &format!("uuid={foreign}")]);
     assert_eq!(host.dump(), before);
+}
+
+#[test]
+fn a_checkpoint_of_a_vm_that_nobody_has_is_removed() {
+    let host = Host::new();
+    let uuid = host.deploy().ok();
+    RecordedAction::load("save", "save.3").run(&host, &uuid).ok();
+    let file = host.vm_folder(0, 1).join("checkpoint");
+    let foreign = host.vm_folder(0, 2).join("checkpoint");
+    fs::create_dir_all(foreign.parent().unwrap()).unwrap();
+    fs::write(&foreign, "LibvirtQemudSave").unwrap();
+    // The pool has the VM; then OpenNebula may have it in another pool; then neither.
+    assert!(!gc_of(&host, WITHOUT_VM_1, &["--yes"]).ok().contains("checkpoint"));
+    host.on_vm("cancel", "cancel.4", &uuid).ok();
+    assert_eq!(gc(&host, &["--yes"]).ok(), "");
+    assert_eq!(gc_of(&host, b"1 5", &["--yes"]).ok(), "");
+    let line =
+        format!("checkpoint {} of VM 1: OpenNebula has no such VM, and this pool neither", file.display());
+    assert_eq!(gc_of(&host, WITHOUT_VM_1, &[]).ok(), format!("leftover {line}; --yes removes it"));
+    assert!(file.exists());
+    assert_eq!(gc_of(&host, WITHOUT_VM_1, &["--yes"]).ok(), format!("removed  {line}"));
+    assert!(!file.exists() && foreign.exists());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 pub mod attach_disk;
 pub mod attach_nic;
 pub mod cancel;
-mod checkpoint;
+pub mod checkpoint;
 pub mod console;
 pub mod console_relay;
 mod context_disc;

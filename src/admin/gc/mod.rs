@@ -1,6 +1,7 @@
 //! `one-xcp gc`: what drivers that were killed, and VMs that ended without a driver's doing, have left in the
 //! pool. It shows what there is; only `--yes` removes.
 
+mod checkpoints;
 mod find;
 mod images;
 mod inventory;
@@ -12,7 +13,7 @@ use super::claims::{Claim, Claims};
 use super::text;
 use crate::action::Caller;
 use crate::parallel;
-use crate::probe::unix_time;
+use crate::probe::{self, unix_time};
 use crate::report::{self, Result};
 use crate::xe::PowerState;
 use anyhow::{bail, ensure};
@@ -94,10 +95,13 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
             .leftovers();
     let done_in_storage: Vec<End> =
         in_storage.iter().map(|leftover| leftover.settle(&judge, args.yes)).collect();
+    let files = checkpoints::leftovers(&judge, &pool, &probe::datastore_location(&conf, None));
+    let done_with_files: Vec<End> = files.iter().map(|file| file.settle(args.yes)).collect();
     let of_vms = leftovers.iter().zip(&done).map(|(leftover, end)| show(leftover, end, args.json));
     let of_storage =
         in_storage.iter().zip(&done_in_storage).map(|(leftover, end)| leftover.show(end, args.json));
-    let shown: Vec<String> = of_vms.chain(of_storage).collect();
+    let of_files = files.iter().zip(&done_with_files).map(|(file, end)| file.show(end, args.json));
+    let shown: Vec<String> = of_vms.chain(of_storage).chain(of_files).collect();
     if args.json {
         report::say(&text::array(&shown));
     } else {
@@ -105,7 +109,8 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
             report::say(line);
         }
     }
-    let failed = done.iter().chain(&done_in_storage).filter(|end| matches!(end, End::Failed(_))).count();
+    let ends = done.iter().chain(&done_in_storage).chain(&done_with_files);
+    let failed = ends.filter(|end| matches!(end, End::Failed(_))).count();
     if failed > 0 {
         bail!("{failed} of {} leftovers could not be removed", shown.len());
     }
