@@ -118,3 +118,16 @@ fn a_disk_of_a_vm_that_is_no_more_is_shown_and_kept() {
     );
     assert!(site.is_there(&site.disk(0)));
 }
+
+#[test]
+fn a_snapshot_that_a_write_back_has_left_is_shown_and_one_of_a_vms_snapshot_is_not() {
+    let site = Site::new();
+    let vm = site.host.deploy().ok();
+    let disk = site.host.vdi_in(&vm, "0");
+    site.host.xe(&["vm-snapshot", &format!("uuid={vm}"), "new-name-label=theirs"]);
+    assert_eq!(site.gc(&["--yes"]).ok(), "");
+    let left = site.host.xe(&["vdi-snapshot", &format!("uuid={disk}")]);
+    let shown = site.gc(&["--yes"]).ok();
+    assert!(shown.starts_with(&format!("kept     VDI {left}, ")) && shown.lines().count() == 1, "{shown}");
+    assert!(site.is_there(&left));
+}

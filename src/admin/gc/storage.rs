@@ -22,14 +22,21 @@ pub struct Name {
     label: String,
     /// When it was made, as its description says, in seconds since 1970.
     begun: Option<u64>,
+    /// What it is a snapshot of.
+    snapshot_of: Option<Uuid>,
 }
 
 /// By uuid. Whoever may name VDIs could forge a record here: before anything is removed XAPI is asked whether this
 /// very VDI has this very name.
 pub fn names(xe: &Xe) -> Result<HashMap<Uuid, Name>> {
-    let named = xe.list("vdi", &["uuid", "name-label", "name-description"], &[], |record| {
-        let begun = mark::begun_at(record.text("name-description"));
-        Ok((record.get("uuid")?, Name { label: record.text("name-label").to_owned(), begun }))
+    let fields = ["uuid", "name-label", "name-description", "snapshot-of"];
+    let named = xe.list("vdi", &fields, &[], |record| {
+        let name = Name {
+            label: record.text("name-label").to_owned(),
+            begun: mark::begun_at(record.text("name-description")),
+            snapshot_of: record.optional("snapshot-of")?,
+        };
+        Ok((record.get("uuid")?, name))
     })?;
     Ok(named.into_iter().collect())
 }
@@ -71,23 +78,30 @@ impl Search<'_> {
     fn judged(&self, vdi: &Vdi) -> Option<Leftover> {
         let name = self.names.get(&vdi.uuid)?;
         // VDIs that a deployment made go with its VM.
-        if vdi.vbds > 0 || vdi.is_a_snapshot || mark::is_of_deployment(&vdi.tags) {
+        if vdi.vbds > 0 || (mark::is_of_deployment(&vdi.tags) && !vdi.is_a_snapshot) {
             return None;
         }
         let vm_id =
             mark::vm_id_of_backup(&name.label).or(mark::disk_of_vdi(&vdi.tags).map(|(vm_id, _)| vm_id));
         let found =
             |why, remedy| Some(Leftover { vdi: vdi.clone(), name: name.label.clone(), vm_id, why, remedy });
-        if let Some(since) = mark::incomplete_since(&vdi.tags) {
-            let is_old = self.judge.is_old(Some(since));
-            return is_old.then(|| found("it was never filled to its end", Remedy::Destroy))?;
-        }
         let uuid = &vdi.uuid;
         let advice = || {
             Remedy::Advice(format!(
                 "if no disk.N names it, and nobody wants what is in it: xe vdi-destroy uuid={uuid}"
             ))
         };
+        if vdi.is_a_snapshot {
+            let of = self.vdis.iter().find(|of| Some(&of.uuid) == name.snapshot_of.as_ref())?;
+            let is_ours = mark::is_of_deployment(&of.tags);
+            let why =
+                "a snapshot of a VM's disk, in no VM: of a write-back that was killed, or somebody's backup";
+            return is_ours.then(|| found(why, advice()))?;
+        }
+        if let Some(since) = mark::incomplete_since(&vdi.tags) {
+            let is_old = self.judge.is_old(Some(since));
+            return is_old.then(|| found("it was never filled to its end", Remedy::Destroy))?;
+        }
         if let Some((why, remedy)) = self.unfinished(vdi, &name.label, advice()) {
             return match name.begun {
                 // A copy does not tell when it was made: it may be in the making.
