@@ -87,7 +87,7 @@ fn a_guests_writes_after_a_revert_that_was_cut_short_are_in_the_image() {
 fn images_that_opennebula_does_not_have_are_shown_and_kept() {
     let site = Site::new();
     let source = site.small_image();
-    let lost = site.cp("small.raw", 2).ok().split(' ').next().unwrap().to_owned();
+    let untold = site.cp("small.raw", 2).ok().split(' ').next().unwrap().to_owned();
     let young = site.ds("mkfs", "3", &site.message("mkfs", &[])).ok();
     let list = format!(
         "<IMAGE_POOL><IMAGE><ID>1</ID><SOURCE>/var/lib/one/x</SOURCE></IMAGE>\
@@ -98,7 +98,7 @@ fn images_that_opennebula_does_not_have_are_shown_and_kept() {
     let shown = site.gc(&["--yes", "--images-of", "images.xml"]).ok();
     assert_eq!(shown.lines().count(), 1, "{shown}");
     assert!(
-        shown.starts_with(&format!("kept     VDI {lost}, one-image-2: OpenNebula has no image")),
+        shown.starts_with(&format!("kept     VDI {untold}, one-image-2: OpenNebula has no image")),
         "{shown}"
     );
     assert!(!shown.contains(&young));
