@@ -151,7 +151,7 @@ fn broken_storage_is_found() {
     let local = host.xe(&[
         "sr-create",
         "name-label=Small",
-        "type=ext",
+        "type=lvm",
         "content-type=user",
         "physical-size=50GiB",
         &format!("host-uuid={a}"),
@@ -163,15 +163,18 @@ fn broken_storage_is_found() {
             .unwrap()
     };
     let (size, used) = (figure("physical-size"), figure("physical-utilisation"));
+    // A volume is a little larger than its disk.
     let fill = |free: u64| {
-        let size = format!("virtual-size={}", size - used - free);
+        let size = format!("virtual-size={}", size - used - free - (200 << 20));
         host.xe(&["vdi-create", &format!("sr-uuid={local}"), "name-label=big", "type=user", &size])
     };
+    let free = || (size - figure("physical-utilisation")) >> 20;
     let big = fill(500 << 20);
     must_mend(
         &doctor(&host, &["xcp-a"]),
         &format!(
-            "room: Small has 500 of {} MB free: remove disks that nobody wants (one-xcp gc), or make it larger",
+            "room: Small has {} of {} MB free: remove disks that nobody wants (one-xcp gc), or make it larger",
+            free(),
             size >> 20
         ),
     );
@@ -179,7 +182,7 @@ fn broken_storage_is_found() {
     fill(2 << 30);
     notes(
         doctor(&host, &["xcp-a"]),
-        &format!("room: Small has 2048 of {} MB free: it will be full soon", size >> 20),
+        &format!("room: Small has {} of {} MB free: it will be full soon", free(), size >> 20),
     );
 }
 

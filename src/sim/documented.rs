@@ -120,6 +120,7 @@ const DOCUMENTED: &[Documented] = &[
     ("VDI_NOT_AVAILABLE", "This operation cannot be performed because this VDI could not be properly attached to the VM.", &["vdi"]),
     ("VDI_NOT_IN_MAP", "This VDI was not mapped to a destination SR in VM.migrate_send operation", &["vdi"]),
     ("VDI_NOT_MANAGED", "This operation cannot be performed because the system does not manage this VDI", &["vdi"]),
+    ("VDI_NO_CBT_METADATA", "The requested operation is not allowed because the specified VDI does not have changed block tracking metadata.", &["vdi"]),
     ("VDI_ON_BOOT_MODE_INCOMPATIBLE_WITH_OPERATION", "This operation is not permitted on VDIs in the 'on-boot=reset' mode, or on VMs having such VDIs.", &[]),
     ("VDI_READONLY", "The operation required write access but this VDI is read-only", &["vdi"]),
     ("VDI_TOO_LARGE", "The VDI is too large.", &["vdi", "maximum size"]),

@@ -4,6 +4,7 @@ use super::refuse::{Fail, Outcome, Param, refused};
 use super::row::{Class, Row};
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 /// Rows of one class that hold a uuid in one attribute: position of the rows, by that uuid.
 type Index = HashMap<String, Vec<usize>>;
@@ -13,8 +14,18 @@ type Index = HashMap<String, Vec<usize>>;
 pub enum Bytes {
     /// The second VDI becomes a copy of the first.
     Copy(String, String),
-    /// The VDI's bytes go.
+    /// The VDI's bytes go, and its log of changed blocks stays.
+    Empty(String),
+    /// All that is kept of the VDI goes.
     Delete(String),
+    /// From now on what is changed in the VDI is told.
+    Track(String),
+    /// It is told no longer.
+    Untrack(String),
+    /// What has been changed in the first VDI becomes the log of the second, its snapshot.
+    Log(String, String),
+    /// The first VDI's log is added to that of the second.
+    Merge(String, String),
 }
 
 /// The whole pool. Tables are sorted by uuid, so that lists have a stable order that says nothing.
@@ -31,6 +42,8 @@ pub struct Pool {
     pub no_tools: bool,
     /// What is to be done to the bytes of VDIs once the call is known to succeed.
     pub bytes: Vec<Bytes>,
+    /// Where the bytes of VDIs are.
+    pub folder: PathBuf,
     changed: bool,
     index: RefCell<HashMap<(Class, &'static str), Index>>,
 }
@@ -94,6 +107,11 @@ impl Pool {
     fn touch(&mut self, class: Class) {
         self.changed = true;
         self.index.get_mut().retain(|(indexed, _), _| *indexed != class);
+    }
+
+    /// The file that holds a VDI's bytes, as they were before the call.
+    pub fn content(&self, uuid: &str) -> PathBuf {
+        self.folder.join(uuid)
     }
 
     /// Whether anything has changed since the pool was read.

@@ -147,22 +147,30 @@ fn files_of_restricted_folders_are_refused() {
     assert!(line.contains("not allowed to copy"), "{line}");
 }
 
-#[test]
-fn a_full_sr_says_so_and_keeps_nothing() {
+/// An image of 10 MB with this in it does not go into an SR of 8 MB; gives back what is said.
+fn into_a_full_sr(kind: &str, data: &[u8]) -> String {
     let site = Site::new();
-    let small =
-        site.host.xe(&["sr-create", "name-label=Small", "type=nfs", "shared=true", "physical-size=8MiB"]);
-    for pbd in site.host.xe(&["pbd-list", &format!("sr-uuid={small}"), "params=uuid", "--minimal"]).split(',')
-    {
-        site.host.xe(&["pbd-plug", &format!("uuid={pbd}")]);
-    }
-    sparse_file(&site.host.path("disk.raw"), 10 * MB, &[(0, b"boot")]);
+    let kind = format!("type={kind}");
+    site.host.xe(&["sr-create", "name-label=Small", &kind, "shared=true", "physical-size=8MiB"]);
+    sparse_file(&site.host.path("disk.raw"), 10 * MB, &[(0, data)]);
     let path = site.host.path("disk.raw").display().to_string();
     let before = site.host.dump();
     let message = site.message("cp", &[("/var/tmp/disk.raw", &path), ("Shared NFS", "Small")]);
     let line = site.ds("cp", "2", &message).failure();
-    assert!(line.contains("There is insufficient space") && line.contains("SR_BACKEND_FAILURE_44"), "{line}");
     assert_eq!(site.host.dump(), before);
+    line
+}
+
+#[test]
+fn a_full_sr_says_so_and_keeps_nothing() {
+    let line = into_a_full_sr("lvm", b"boot");
+    assert!(line.contains("There is insufficient space") && line.contains("SR_BACKEND_FAILURE_44"), "{line}");
+}
+
+#[test]
+fn an_sr_that_becomes_full_with_the_data_keeps_nothing_either() {
+    let line = into_a_full_sr("nfs", &vec![7; 9 << 20]);
+    assert!(line.contains("VDI_IO_ERROR"), "{line}");
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! The bytes of a simulated VDI: one sparse raw file each, filled and read through streams as XAPI's
 //! `/import_raw_vdi` and `/export_raw_vdi` handlers do.
 
+mod changed;
 mod raw;
 mod vhd;
 mod vhd_layout;
 
+pub use changed::blocks as changed_blocks;
 pub use raw::{export_raw, import_raw};
 pub use vhd::{export_vhd, import_vhd};
 

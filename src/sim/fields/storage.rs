@@ -16,11 +16,8 @@ pub const SR: &[Field] = &[
     sro("current-operations", Members::Kept),
     sro("VDIs", Members::Made(|pool, row| referring(pool, Class::Vdi, "sr-uuid", row))),
     sro("PBDs", Members::Made(|pool, row| referring(pool, Class::Pbd, "sr-uuid", row))),
-    ro("virtual-allocation", Get::Made(|pool, row| storage::allocated(pool, &row.uuid, "virtual-size"))),
-    ro(
-        "physical-utilisation",
-        Get::Made(|pool, row| storage::allocated(pool, &row.uuid, "physical-utilisation")),
-    ),
+    ro("virtual-allocation", Get::Made(|pool, row| storage::allocated(pool, &row.uuid).to_string())),
+    ro("physical-utilisation", Get::Made(|pool, row| storage::used(pool, &row.uuid).to_string())),
     ro("physical-size", Get::Kept),
     ro("type", Get::Kept),
     ro("content-type", Get::Kept),
@@ -105,7 +102,7 @@ pub const VDI: &[Field] = &[
     sro("vbd-uuids", Members::Made(|pool, row| referring(pool, Class::Vbd, "vdi-uuid", row))),
     sro("crashdump-uuids", Members::Kept),
     ro("virtual-size", Get::Kept),
-    ro("physical-utilisation", Get::Kept),
+    ro("physical-utilisation", Get::Made(|pool, row| storage::utilisation(pool, row).to_string())),
     ro("location", Get::Kept),
     ro("type", Get::Kept),
     ro("sharable", Get::Kept),
@@ -129,6 +126,7 @@ pub const VDI: &[Field] = &[
 fn on_boot(pool: &mut Pool, uuid: &str, value: &str) -> Outcome<()> {
     let words = [("persist", "persist"), ("reset", "reset")];
     let kept = word(&words, value, || super::expected(&words, value))?;
+    storage::check(pool, pool.get(Class::Vdi, uuid)?, storage::Op::SetOnBoot)?;
     pool.set(Class::Vdi, uuid, "on-boot", kept)
 }
 

@@ -21,7 +21,6 @@ impl Making<'_> {
         iso.set("name-description", "XCP-ng guest tools");
         iso.set("sr-uuid", tools);
         iso.set("virtual-size", "45088768");
-        iso.set("physical-utilisation", "45088768");
         iso.set("location", "guest-tools.iso");
         iso.set("read-only", "true");
         iso.set("is-tools-iso", "true");

@@ -29,7 +29,6 @@ impl Making<'_> {
         vdi.set("sr-uuid", sr.to_owned());
         vdi.set("location", vdi.uuid.to_string());
         vdi.set("virtual-size", size.to_string());
-        vdi.set("physical-utilisation", size.to_string());
         let mut vbd = Row::new(Class::Vbd, self.pool.new_uuid());
         vbd.set("vm-uuid", uuid.clone());
         vbd.set("vdi-uuid", vdi.uuid.to_string());

@@ -63,7 +63,6 @@ impl Class {
                 ("on-boot", "persist"),
                 ("allow-caching", "false"),
                 ("cbt-enabled", "false"),
-                ("physical-utilisation", "0"),
             ],
             Self::Vbd => &[
                 ("empty", "false"),

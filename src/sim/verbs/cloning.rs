@@ -6,7 +6,8 @@ use crate::sim::guest;
 use crate::sim::pool::{Bytes, Pool};
 use crate::sim::refuse::Outcome;
 use crate::sim::row::{Class, EPOCH, Row};
-use crate::sim::storage;
+use crate::sim::storage::kind::{self, Kind};
+use crate::sim::storage::{self, Op};
 
 /// What a copy of a VM is to be.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,8 +27,21 @@ pub fn copy_disk(pool: &mut Pool, vdi: &str, how: How) -> Outcome<String> {
         How::Copy(Some(sr)) => sr.to_owned(),
         _ => source.get("sr-uuid").to_owned(),
     };
-    storage::check_room(pool, &sr, source.number("virtual-size"))?;
     let mut row = source.clone();
+    let parent = match how {
+        How::Copy(_) => {
+            storage::check_new(pool, &sr, source.number("virtual-size"))?;
+            None
+        }
+        How::Clone => {
+            storage::check(pool, source, Op::Clone)?;
+            storage::branch(pool, vdi, false)?
+        }
+        How::Snapshot { .. } => {
+            storage::check(pool, source, Op::Snapshot)?;
+            storage::branch(pool, vdi, true)?
+        }
+    };
     row.uuid = pool.new_uuid().into();
     row.set("location", row.uuid.clone());
     row.set("sr-uuid", sr);
@@ -35,7 +49,8 @@ pub fn copy_disk(pool: &mut Pool, vdi: &str, how: How) -> Outcome<String> {
     row.set("snapshot-of", "");
     row.set("snapshot-time", EPOCH);
     row.set("managed", "true");
-    row.set("physical-utilisation", row.get("virtual-size").to_owned());
+    row.set(storage::DEFLATED, "");
+    storage::tracking::forget(&mut row);
     // Only a full copy keeps the tags (xapi_vdi.ml `copy`).
     if !matches!(how, How::Copy(_)) {
         row.take_all("tags");
@@ -46,6 +61,8 @@ pub fn copy_disk(pool: &mut Pool, vdi: &str, how: How) -> Outcome<String> {
             row.set("is-a-snapshot", "true");
             row.set("snapshot-of", vdi.to_owned());
             row.set("snapshot-time", pool.now());
+            let sr = row.get("sr-uuid");
+            row.set(storage::DEFLATED, (kind::of(pool, sr) == Kind::Thick).to_string());
         }
         How::Copy(_) => {
             // The mark by which XAPI knows that two disks hold the same.
@@ -60,6 +77,12 @@ pub fn copy_disk(pool: &mut Pool, vdi: &str, how: How) -> Outcome<String> {
     let uuid = row.uuid.to_string();
     pool.bytes.push(Bytes::Copy(vdi.to_owned(), uuid.clone()));
     pool.insert(row);
+    if let Some(parent) = parent {
+        storage::adopt(pool, &uuid, &parent)?;
+    }
+    if matches!(how, How::Snapshot { .. }) {
+        storage::tracking::snapshot(pool, vdi, &uuid)?;
+    }
     Ok(uuid)
 }
 
@@ -74,6 +97,9 @@ pub fn copy_vbds(pool: &mut Pool, from: &str, to: &str, how: How, ignored: &[Str
         let mut vbd = source.clone();
         let is_disk = vbd.get("type") == "Disk" && pool.find(Class::Vdi, &vdi).is_some();
         if is_disk {
+            if matches!(how, How::Copy(_)) {
+                storage::check(pool, pool.get(Class::Vdi, &vdi)?, Op::Copy)?;
+            }
             let copy = copy_disk(pool, &vdi, how)?;
             vbd.set("vdi-uuid", copy);
             // The new VM owns its disks whoever owned the old one's.

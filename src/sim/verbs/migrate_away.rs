@@ -4,7 +4,7 @@
 use super::{machine, migrate, storage_motion};
 use crate::sim::call::Call;
 use crate::sim::lifecycle::{self, Op};
-use crate::sim::pool::{Bytes, Pool};
+use crate::sim::pool::Pool;
 use crate::sim::refuse::{Outcome, cli, refused};
 use crate::sim::row::Class;
 use crate::sim::select::{Choice, VMS, chosen_vms};
@@ -115,7 +115,7 @@ fn send(here: &mut Pool, there: &mut Pool, way: &Way) -> Outcome<Vec<(String, St
     if running {
         machine::begin(there, &way.vm, &way.host)?;
     }
-    leave(here, way);
+    leave(here, way)?;
     Ok(copied)
 }
 
@@ -131,9 +131,7 @@ fn check(here: &Pool, way: &Way) -> Outcome<()> {
         }
     }
     for (vdi, _) in &way.srs {
-        if here.get(Class::Vdi, vdi)?.is("cbt-enabled") {
-            return Err(refused("VDI_CBT_ENABLED", vec![here.param(Class::Vdi, vdi)]));
-        }
+        storage::check(here, here.get(Class::Vdi, vdi)?, storage::Op::Mirror)?;
     }
     Ok(())
 }
@@ -144,7 +142,7 @@ fn disk(here: &Pool, there: &mut Pool, way: &Way, vdi: &str, sr: &str) -> Outcom
         return Err(machine::about(there, "VM_REQUIRES_SR", &way.vm, Class::Sr, sr));
     }
     let mut row = here.get(Class::Vdi, vdi)?.clone();
-    storage::check_room(there, sr, row.number("virtual-size"))?;
+    storage::check_new(there, sr, row.number("virtual-size"))?;
     row.uuid = there.new_uuid().into();
     row.set("location", row.uuid.clone());
     row.set("sr-uuid", sr.to_owned());
@@ -155,7 +153,7 @@ fn disk(here: &Pool, there: &mut Pool, way: &Way, vdi: &str, sr: &str) -> Outcom
     Ok(uuid)
 }
 
-fn leave(here: &mut Pool, way: &Way) {
+fn leave(here: &mut Pool, way: &Way) -> Outcome<()> {
     for class in [Class::Vbd, Class::Vif, Class::Console, Class::Vtpm] {
         for device in here.referring_uuids(class, "vm-uuid", &way.vm) {
             here.remove(class, &device);
@@ -163,7 +161,7 @@ fn leave(here: &mut Pool, way: &Way) {
     }
     here.remove(Class::Vm, &way.vm);
     for (vdi, _) in &way.srs {
-        here.remove(Class::Vdi, vdi);
-        here.bytes.push(Bytes::Delete(vdi.clone()));
+        storage::remove(here, vdi)?;
     }
+    Ok(())
 }

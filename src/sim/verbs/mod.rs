@@ -20,7 +20,6 @@ pub mod task;
 mod uninstall;
 mod vbd;
 mod vdi;
-mod vdi_bytes;
 mod vif;
 mod vm_disk;
 mod vtpm;

@@ -50,7 +50,7 @@ fn wanted(document: &str) -> Outcome<Vec<Wanted>> {
 /// Makes the disks that the template asks for.
 pub fn disks(pool: &mut Pool, vm: &str, document: &str, sr: &str) -> Outcome<()> {
     for disk in wanted(document)? {
-        storage::check_room(pool, sr, disk.size)?;
+        storage::check_new(pool, sr, disk.size)?;
         let mut vdi = Row::new(Class::Vdi, pool.new_uuid());
         vdi.set("name-label", disk.device.clone());
         vdi.set("name-description", "Created by template provisioner");
@@ -58,7 +58,6 @@ pub fn disks(pool: &mut Pool, vm: &str, document: &str, sr: &str) -> Outcome<()>
         vdi.set("location", vdi.uuid.clone());
         vdi.set("type", "System");
         vdi.set("virtual-size", disk.size.to_string());
-        vdi.set("physical-utilisation", disk.size.to_string());
         vdi.put("sm-config", "vmhint", vm.to_owned());
         let mut vbd = Row::new(Class::Vbd, pool.new_uuid());
         vbd.set("vm-uuid", vm.to_owned());

@@ -4,7 +4,7 @@ use super::cloning::{How, copy_disk, copy_vbds, copy_vifs, copy_vm, forget_snaps
 use super::{machine, power, suspend};
 use crate::sim::call::{Call, Run, Verb};
 use crate::sim::lifecycle::{self, Op};
-use crate::sim::pool::{Bytes, Pool};
+use crate::sim::pool::Pool;
 use crate::sim::refuse::{Outcome, cli, refused};
 use crate::sim::row::{Class, Row};
 use crate::sim::select::{VMS, chosen_vms};
@@ -170,8 +170,7 @@ fn drop_devices(pool: &mut Pool, vm: &str, snapshot: &str) -> Outcome<()> {
         let vdi = row.get("vdi-uuid");
         if row.get("type") == "Disk" && replaced.iter().any(|replaced| replaced == vdi) {
             storage::check_unused(pool, vdi, "destroy", false)?;
-            pool.remove(Class::Vdi, vdi);
-            pool.bytes.push(Bytes::Delete(vdi.to_owned()));
+            storage::remove(pool, vdi)?;
         }
     }
     for vif in pool.referring_uuids(Class::Vif, "vm-uuid", vm) {

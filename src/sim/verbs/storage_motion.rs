@@ -108,7 +108,7 @@ pub fn preferred_sr(pool: &Pool, host: &str) -> Option<String> {
     let mut srs: Vec<&Row> = pool.rows(Class::Sr).iter().collect();
     srs.retain(|sr| sr.get("content-type") != "iso" && storage::is_reachable(pool, &sr.uuid, host));
     let room = |sr: &Row| {
-        let used: i64 = storage::allocated(pool, &sr.uuid, "physical-utilisation").parse().unwrap_or(0);
+        let used: i64 = storage::used(pool, &sr.uuid);
         sr.number("physical-size") - used
     };
     let preferred = srs.iter().max_by_key(|sr| (sr.is("shared"), room(sr)));

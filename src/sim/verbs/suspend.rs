@@ -4,7 +4,7 @@ use super::{machine, power};
 use crate::sim::call::{Call, Run, Verb};
 use crate::sim::guest;
 use crate::sim::lifecycle::{self, Op};
-use crate::sim::pool::{Bytes, Pool};
+use crate::sim::pool::Pool;
 use crate::sim::refuse::{Outcome, refused};
 use crate::sim::row::{Class, Row};
 use crate::sim::select::{self, VMS, each_vm};
@@ -25,7 +25,7 @@ pub fn suspend_image(pool: &mut Pool, uuid: &str) -> Outcome<String> {
     if pool.find(Class::Sr, &sr).is_none() {
         return Err(refused("VM_NO_SUSPEND_SR", vec![pool.vm_param(uuid)]));
     }
-    storage::check_room(pool, &sr, size)?;
+    storage::check_new(pool, &sr, size)?;
     let mut vdi = Row::new(Class::Vdi, pool.new_uuid());
     vdi.set("name-label", "Suspend image");
     vdi.set("name-description", "Suspend image");
@@ -34,7 +34,6 @@ pub fn suspend_image(pool: &mut Pool, uuid: &str) -> Outcome<String> {
     vdi.put("sm-config", "vmhint", uuid.to_owned());
     vdi.set("location", vdi.uuid.clone());
     vdi.set("virtual-size", size.to_string());
-    vdi.set("physical-utilisation", size.to_string());
     let image = vdi.uuid.to_string();
     pool.insert(vdi);
     Ok(image)
@@ -76,8 +75,7 @@ fn resume(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
                 machine::attach(pool, class, &device)?;
             }
         }
-        pool.remove(Class::Vdi, &image);
-        pool.bytes.push(Bytes::Delete(image));
+        storage::remove(pool, &image)?;
         guest::wake(pool.edit(Class::Vm, uuid)?);
         pool.set(Class::Vm, uuid, "suspend-VDI-uuid", "")
     })

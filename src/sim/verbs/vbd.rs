@@ -99,6 +99,9 @@ pub fn make(pool: &mut Pool, new: &New) -> Outcome<String> {
     {
         return Err(refused("VDI_READONLY", vec![pool.param(Class::Vdi, vdi)]));
     }
+    if let Some(vdi) = new.vdi {
+        storage::check_has_data(pool, vdi)?;
+    }
     let taken = pool.referring(Class::Vbd, "vm-uuid", new.vm);
     let device = if new.device == "autodetect" {
         let is_free = |device: &String| taken.iter().all(|vbd| vbd.get("userdevice") != device);

@@ -51,6 +51,7 @@ pub fn import(store: &Store, call: &mut Call) -> Outcome<()> {
     let format = format(call)?;
     {
         let pool = store.read()?;
+        storage::check_has_data(&pool, &uuid)?;
         storage::check_unused(&pool, &uuid, "import", false)?;
         if pool.get(Class::Vdi, &uuid)?.is("read-only") {
             return Err(refused("VDI_READONLY", vec![pool.param(Class::Vdi, &uuid)]));
@@ -62,7 +63,10 @@ pub fn import(store: &Store, call: &mut Call) -> Outcome<()> {
     };
     filled
         .map_err(|error| refused("VDI_IO_ERROR", vec![crate::sim::refuse::Param::text(error.to_string())]))?;
-    changing(store, call, |pool, _| pool.edit(Class::Vdi, &uuid).map(|_| ()))
+    changing(store, call, |pool, _| {
+        storage::check_written(pool, &uuid)?;
+        pool.edit(Class::Vdi, &uuid).map(|_| ())
+    })
 }
 
 /// `vdi-export`: into a file that is not there yet, or to standard output if no name is given.
@@ -70,7 +74,9 @@ pub fn export(store: &Store, call: &mut Call) -> Outcome<()> {
     let (uuid, path, size) = disk(store, call)?;
     let filename = call.command.need("filename")?;
     let format = format(call)?;
-    storage::check_unused(&store.read()?, &uuid, "export", true)?;
+    let pool = store.read()?;
+    storage::check_has_data(&pool, &uuid)?;
+    storage::check_unused(&pool, &uuid, "export", true)?;
     if !path.exists() {
         File::create(&path).and_then(|file| file.set_len(size)).map_err(failed)?;
     }

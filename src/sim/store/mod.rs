@@ -1,19 +1,20 @@
 //! The state file: the pool as lines of text, one a row, read and replaced under a lock.
 
-use super::pool::{Bytes, Pool};
-use super::row::{Class, Row, Text};
+mod bytes;
+mod text;
+
+use super::pool::Pool;
 use anyhow::{Context, Result, bail};
-use rustix::fs::{FlockOperation, SeekFrom, flock, seek};
-use std::borrow::Cow;
+use bytes::copy_sparse;
+use rustix::fs::{FlockOperation, flock};
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek as _, Write as _};
+use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
-
-const HEADING: &str = "one-xcp simulated pool 1";
+use text::{parse, print};
 
 /// Where a simulated pool is kept: `PATH`, `PATH.lock`, `PATH.log`, `PATH.faults` and `PATH.vdi/`.
 #[derive(Clone, Debug)]
@@ -120,13 +121,8 @@ impl Store {
         let (answer, keep) = change(&mut pool);
         if keep && pool.is_changed() {
             pool.clock += 1;
-            for bytes in std::mem::take(&mut pool.bytes) {
-                match bytes {
-                    Bytes::Copy(from, to) => copy_sparse(&self.vdi_file(&from), &self.vdi_file(&to))?,
-                    Bytes::Delete(uuid) => {
-                        let _ = fs::remove_file(self.vdi_file(&uuid));
-                    }
-                }
+            for change in std::mem::take(&mut pool.bytes) {
+                self.apply(&pool, &change)?;
             }
             self.save(&pool)?;
         }
@@ -173,7 +169,10 @@ impl Store {
         let text = fs::read_to_string(&self.path);
         let text = text.with_context(|| format!("cannot read {}", self.path.display()))?;
         // A process answers one call: the text lives as long as it, and rows point into it.
-        parse(Box::leak(text.into_boxed_str())).with_context(|| format!("{} is damaged", self.path.display()))
+        let mut pool = parse(Box::leak(text.into_boxed_str()))
+            .with_context(|| format!("{} is damaged", self.path.display()))?;
+        pool.folder = self.beside(".vdi");
+        Ok(pool)
     }
 
     fn save(&self, pool: &Pool) -> Result<()> {
@@ -186,141 +185,6 @@ impl Store {
     }
 }
 
-/// Copies the data of a file but not its holes; a VDI without a file is all zeros.
-fn copy_sparse(from: &Path, to: &Path) -> Result<()> {
-    let mut source = match File::open(from) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        source => source.with_context(|| format!("cannot open {}", from.display()))?,
-    };
-    let mut copy = File::create(to).with_context(|| format!("cannot make {}", to.display()))?;
-    copy.set_len(source.metadata()?.len())?;
-    let mut end = 0;
-    while let Ok(data) = seek(&source, SeekFrom::Data(end)) {
-        end = seek(&source, SeekFrom::Hole(data))?;
-        source.seek(io::SeekFrom::Start(data))?;
-        copy.seek(io::SeekFrom::Start(data))?;
-        io::copy(&mut Read::by_ref(&mut source).take(end - data), &mut copy)?;
-    }
-    Ok(())
-}
-
-fn print(pool: &Pool) -> String {
-    let mut text = format!("{HEADING}\tcounter={}\tclock={}\tpassword=", pool.counter, pool.clock);
-    escape(&pool.password, &mut text);
-    let _ = writeln!(text, "\tno-tools={}", pool.no_tools);
-    for class in Class::ALL {
-        for row in pool.rows(class) {
-            let _ = write!(text, "{}\t{}", class.api_name(), row.uuid);
-            for (name, value) in row.attributes() {
-                text.push('\t');
-                escape(name, &mut text);
-                text.push('=');
-                escape(value, &mut text);
-            }
-            text.push('\n');
-        }
-    }
-    text
-}
-
-fn parse(text: &'static str) -> Result<Pool> {
-    let mut lines = text.lines();
-    let mut heading = lines.next().context("it is empty")?.split('\t');
-    if heading.next() != Some(HEADING) {
-        bail!("it does not begin with {HEADING:?}");
-    }
-    let mut pool = Pool::default();
-    for part in heading {
-        let (name, value) = part.split_once('=').context("its first line is not name=value")?;
-        match name {
-            "counter" => pool.counter = value.parse()?,
-            "clock" => pool.clock = value.parse()?,
-            "password" => pool.password = unescape(value).into_owned(),
-            "no-tools" => pool.no_tools = value == "true",
-            _ => bail!("its first line has an unknown {name}"),
-        }
-    }
-    let mut tables: Vec<(Class, Vec<Row>)> = Class::ALL.map(|class| (class, Vec::new())).into();
-    for line in lines {
-        let mut parts = line.split('\t');
-        let name = parts.next().unwrap_or_default();
-        let (class, rows) =
-            tables.iter_mut().find(|(class, _)| class.api_name() == name).context("a row has no class")?;
-        let mut row = Row::new(*class, parts.next().context("a row has no uuid")?);
-        for part in parts {
-            let (name, value) = part.split_once('=').context("an attribute is not name=value")?;
-            row.keep(unescape(name), unescape(value));
-        }
-        rows.push(row);
-    }
-    for (class, rows) in tables {
-        pool.load(class, rows);
-    }
-    Ok(pool)
-}
-
-fn escape(value: &str, into: &mut String) {
-    for letter in value.chars() {
-        match letter {
-            '\\' => into.push_str("\\\\"),
-            '\t' => into.push_str("\\t"),
-            '\n' => into.push_str("\\n"),
-            '\r' => into.push_str("\\r"),
-            '=' => into.push_str("\\e"),
-            _ => into.push(letter),
-        }
-    }
-}
-
-fn unescape(value: &'static str) -> Text {
-    if !value.contains('\\') {
-        return Cow::Borrowed(value);
-    }
-    let mut plain = String::with_capacity(value.len());
-    let mut letters = value.chars();
-    while let Some(letter) = letters.next() {
-        plain.push(match letter {
-            '\\' => match letters.next() {
-                Some('t') => '\t',
-                Some('n') => '\n',
-                Some('r') => '\r',
-                Some('e') => '=',
-                other => other.unwrap_or('\\'),
-            },
-            _ => letter,
-        });
-    }
-    Cow::Owned(plain)
-}
-
 fn with_keep<T>((answer, keep): (T, bool)) -> ((T, bool), bool) {
     ((answer, keep), keep)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_written_is_read_again() {
-        let mut pool = Pool::default();
-        (pool.counter, pool.clock, pool.password) = (3, 9, "a=b\t".into());
-        let mut vm = Row::new(Class::Vm, "u");
-        vm.set("name-label", "a\tb=c\nd\\e");
-        vm.put("other-config", "k=1", "v");
-        pool.insert(vm);
-        let text = print(&pool);
-        let again = parse(Box::leak(text.clone().into_boxed_str())).unwrap();
-        assert_eq!(print(&again), text);
-        let vm = again.find(Class::Vm, "u").unwrap();
-        assert_eq!(vm.get("name-label"), "a\tb=c\nd\\e");
-        assert_eq!(vm.entry("other-config", "k=1"), Some("v"));
-        assert_eq!(again.password, "a=b\t");
-    }
-
-    #[test]
-    fn another_file_is_refused() {
-        assert!(parse("").is_err());
-        assert!(parse("hello\n").is_err());
-    }
 }
