@@ -8,7 +8,9 @@ mod big_endian;
 mod blocks;
 mod detect;
 mod qcow2_header;
+mod qcow2_layout;
 mod qcow2_read;
+mod qcow2_stream;
 mod qcow2_write;
 mod raw;
 mod sink;
@@ -21,6 +23,7 @@ mod vhd_write;
 mod write_back;
 
 pub use detect::{Format, detect};
+pub use qcow2_stream::{Part, vhd_to_qcow2};
 pub use vhd::MAX_VHD_BYTES;
 pub use vhd_write::{LastFooter, Written};
 pub use write_back::vhd_to_file;

@@ -1,23 +1,11 @@
-//! A qcow2 file of version 3, clusters of 64 KiB, not compressed: clusters as they come, L1 table, reference
-//! counts and header at the end.
+//! A qcow2 file, not compressed: clusters as they come, L1 table, reference counts and header at the end.
 
 use super::big_endian::{len, put, u64_at};
-use super::detect::QCOW2_MAGIC;
+use super::qcow2_layout::{CLUSTER, COPIED, L2_COVERS, Refcounts, header, l1_clusters};
 use super::sink::{RUN_BYTES, Sink, runs, write_at};
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-
-/// With the field of the compression type, and padding.
-const HEADER_BYTES: u32 = 112;
-const CLUSTER_BITS: u32 = 16;
-const CLUSTER: u64 = RUN_BYTES as u64;
-/// Bytes of the disk that one L2 table describes.
-const L2_COVERS: u64 = CLUSTER * (CLUSTER / 8);
-/// Of reference counts of 16 bits, in one cluster.
-const COUNTS_IN_CLUSTER: u64 = CLUSTER / 2;
-/// In L1 and L2 entries: referenced once.
-const COPIED: u64 = 1 << 63;
 
 pub struct Qcow2Sink<'a> {
     file: &'a File,
@@ -32,7 +20,7 @@ pub struct Qcow2Sink<'a> {
 impl<'a> Qcow2Sink<'a> {
     /// The header is to be cluster 0, the L1 table follows it.
     pub fn new(file: &'a File, size: u64) -> Qcow2Sink<'a> {
-        let l1_bytes = (size.div_ceil(L2_COVERS) * 8).next_multiple_of(CLUSTER);
+        let l1_bytes = l1_clusters(size) * CLUSTER;
         let (l1, l2) = (vec![0; len(l1_bytes)], vec![0; RUN_BYTES]);
         Qcow2Sink { file, l1, l2, l2_place: 0, end: CLUSTER + l1_bytes }
     }
@@ -66,28 +54,16 @@ impl<'a> Qcow2Sink<'a> {
         Ok(())
     }
 
-    /// Appends reference counts of 1 for all clusters, their own included; gives the place of their table and
-    /// how many clusters it has.
-    fn store_refcounts(&mut self) -> Result<(u64, u64)> {
-        let used = self.end / CLUSTER;
-        let (mut blocks, mut tables) = (0, 0);
-        while blocks * COUNTS_IN_CLUSTER < used + blocks + tables {
-            blocks += 1;
-            tables = (blocks * 8).div_ceil(CLUSTER);
+    /// Appends the reference counts of all clusters, their own included; gives the place of their table.
+    fn store_refcounts(&mut self) -> Result<(u64, Refcounts)> {
+        let counts = Refcounts::of(self.end / CLUSTER);
+        let place = self.append(counts.tables);
+        let blocks = self.append(counts.blocks);
+        write_at(self.file, place, &counts.table(blocks))?;
+        for block in 0..counts.blocks {
+            write_at(self.file, blocks + block * CLUSTER, &counts.block(block))?;
         }
-        let table_place = self.append(tables);
-        let mut table = vec![0; len(tables * CLUSTER)];
-        let clusters = used + blocks + tables;
-        for block in 0..blocks {
-            let ones = (clusters - block * COUNTS_IN_CLUSTER).min(COUNTS_IN_CLUSTER);
-            let mut counts = 1_u16.to_be_bytes().repeat(len(ones));
-            counts.resize(RUN_BYTES, 0);
-            let place = self.append(1);
-            write_at(self.file, place, &counts)?;
-            put(&mut table, len(block * 8), &place.to_be_bytes());
-        }
-        write_at(self.file, table_place, &table)?;
-        Ok((table_place, tables))
+        Ok((place, counts))
     }
 }
 
@@ -106,21 +82,8 @@ impl Sink for Qcow2Sink<'_> {
     fn finish(&mut self, size: u64) -> Result<()> {
         self.store_l2()?;
         write_at(self.file, CLUSTER, &self.l1)?;
-        let l1_entries = u32::try_from(size.div_ceil(L2_COVERS)).context("the disk is too large")?;
-        let (refcounts, tables) = self.store_refcounts()?;
-        let mut header = [0; HEADER_BYTES as usize];
-        put(&mut header, 0, QCOW2_MAGIC);
-        put(&mut header, 4, &3_u32.to_be_bytes());
-        put(&mut header, 20, &CLUSTER_BITS.to_be_bytes());
-        put(&mut header, 24, &size.to_be_bytes());
-        put(&mut header, 36, &l1_entries.to_be_bytes());
-        put(&mut header, 40, &CLUSTER.to_be_bytes());
-        put(&mut header, 48, &refcounts.to_be_bytes());
-        put(&mut header, 56, &u32::try_from(tables)?.to_be_bytes());
-        // Reference counts of 2^4 bits.
-        put(&mut header, 96, &4_u32.to_be_bytes());
-        put(&mut header, 100, &HEADER_BYTES.to_be_bytes());
-        write_at(self.file, 0, &header)?;
+        let (place, refcounts) = self.store_refcounts()?;
+        write_at(self.file, 0, &header(size, place, &refcounts)?)?;
         // The last cluster may have been written in part.
         self.file.set_len(self.end).context("cannot set the image's length")
     }

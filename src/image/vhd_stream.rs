@@ -47,6 +47,16 @@ impl<R: Read> VhdStream<R> {
         self.size
     }
 
+    /// Of one block.
+    pub fn block_bytes(&self) -> u64 {
+        self.header.block_bytes
+    }
+
+    /// The numbers of all blocks still to come, as they come.
+    pub fn blocks(&self) -> impl Iterator<Item = u32> + '_ {
+        self.to_come.as_slice().iter().map(|(_, block)| *block)
+    }
+
     /// Of all blocks still to come.
     pub fn allocated_bytes(&self) -> u64 {
         count(self.to_come.len()) * self.header.block_bytes
