@@ -57,7 +57,7 @@ const NOTHING_TO_DO: [(&str, &str); 9] = [
 /// What is gone need not be removed, and what is halted need not be shut down.
 fn is_done_already(call: &Call, error: &anyhow::Error) -> bool {
     xe_error(error).is_some_and(crate::xe::XeError::is_gone)
-        || (call.verb() == "vm-param-remove"
+        || (call.verb().ends_with("-param-remove")
             && xe_error(error).is_some_and(|error| error.words.contains("is not in map")))
         || NOTHING_TO_DO.iter().any(|(verb, code)| call.verb() == *verb && failed_with(error, &[code]))
 }

@@ -2,7 +2,7 @@
 //! VM's folder, and whatever of the VM is still in the pool.
 
 use super::place::Place;
-use super::{Call, disk};
+use super::{Call, disk, increments};
 use crate::action::leave::{STILL_IN_USE, remove};
 use crate::report::{self, Result};
 use crate::storage::{lineage, snapshot};
@@ -60,6 +60,7 @@ fn give_up_suspended(xe: &Xe, vm_id: u32) -> Result<bool> {
 /// Removes the VM's records, its snapshots, and the VDIs that were made for it and not for a datastore. OpenNebula
 /// calls nothing else when it terminates a VM that is off.
 fn remove_vm(xe: &Xe, vm_id: u32) -> Result<()> {
+    increments::clear(xe, vm_id, &[])?;
     for vm in ours(xe, vm_id)? {
         match vm.power_state {
             PowerState::Halted => {}

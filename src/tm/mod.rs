@@ -1,12 +1,14 @@
 //! Disks of VMs as VDIs: one file for each script of `tm/xcp`, under that script's name. `disk.N` on the host is a
 //! file of one line that names the VDI.
 
+mod backup_request;
 mod clone;
 mod context;
 mod cpds;
 mod delete;
 mod disk;
 mod failmigrate;
+mod increments;
 mod ln;
 mod migration;
 mod mkimage;

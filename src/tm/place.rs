@@ -6,8 +6,9 @@ use crate::report::{self, Result};
 use crate::ssh;
 use anyhow::{Context, bail, ensure};
 use std::fmt;
-use std::process::{ChildStdout, Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
 use std::str::FromStr;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// A file or folder on a host.
@@ -122,17 +123,30 @@ impl Place {
         }
     }
 
-    /// Puts all that `from` gives into the file, beside it first, and waits until it is on disk.
-    pub fn fill(&self, from: ChildStdout, limit: Duration) -> Result<()> {
+    /// Puts all that `write` writes into the file, beside it first, and waits until it is on disk. Zeros take no
+    /// room there.
+    pub fn fill(
+        &self,
+        limit: Duration,
+        stop: &AtomicBool,
+        write: impl FnOnce(ChildStdin) -> Result<()> + Send,
+    ) -> Result<()> {
         let new = ssh::quoted(&format!("{}/.{}.new", self.folder(), self.name()));
         let line = format!(
-            "umask 077; mkdir -p {} && {{ cat > {new} && sync {new}; }} || {{ rm -f {new}; exit 1; }}",
+            "umask 077; mkdir -p {} && dd of={new} bs=64k iflag=fullblock conv=sparse,fsync status=none || \
+             {{ rm -f {new}; exit 1; }}",
             ssh::quoted(self.folder())
         );
-        let said = process::output_from(&mut self.command(&line), from.into(), limit)?;
+        let (said, written) = process::feed(&mut self.command(&line), limit, stop, &|| (), write)?;
         let complaint = report::one_line(&String::from_utf8_lossy(&said.stderr));
         ensure!(said.status.success(), "cannot write {self}: {complaint}");
-        self.run(&format!("mv -f {new} {}", self.quoted())).map(drop)
+        match written {
+            Ok(()) => self.run(&format!("mv -f {new} {}", self.quoted())).map(drop),
+            Err(error) => {
+                self.run(&format!("rm -f {new}"))?;
+                Err(error)
+            }
+        }
     }
 
     /// Removes the file or folder. One that is gone is success.

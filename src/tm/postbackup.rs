@@ -2,6 +2,7 @@
 //! has failed.
 
 use super::Call;
+use super::increments;
 use super::place::Place;
 use super::prebackup::{self, FOLDER};
 use crate::report::Result;
@@ -12,6 +13,8 @@ pub fn run(call: &Call) -> Result<String> {
     let ids: Vec<u32> = ids.split(':').filter_map(|id| id.parse().ok()).collect();
     folder.below(FOLDER).remove()?;
     let xe = call.xe(&folder, call.word(5, "the datastore's id")?)?;
-    prebackup::clear(&xe, call.word(4, "the VM's id")?, &ids)?;
+    let vm_id: u32 = call.word(4, "the VM's id")?;
+    prebackup::clear(&xe, vm_id, &ids)?;
+    increments::keep_logs_only(&xe, vm_id)?;
     Ok(String::new())
 }

@@ -205,6 +205,15 @@ pub fn name_of_still(name: &str) -> Option<&str> {
     name.strip_suffix("-still")
 }
 
+/// `one-7-backup-of-disk-0-increment-3`: the snapshot from which this increment of a disk's backup is made, and the
+/// next one told.
+pub fn increment_name(vm_id: u32, disk_id: u32, number: u32) -> String {
+    format!("{}-increment-{number}", backup_name(vm_id, disk_id))
+}
+
+/// OpenNebula's number of the VM; on the snapshots that its incremental backups are made from.
+pub const INCREMENT_OF: &str = "one_increment_of";
+
 /// What a VDI is called that is about to take the place of another. It has no say before the other is gone.
 pub fn successor_name(key: &Uuid) -> String {
     format!("one-successor-of-{key}")

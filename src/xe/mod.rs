@@ -1,6 +1,7 @@
 //! XAPI as its command line client `xe` shows it: typed calls, errors as codes, records.
 
 pub mod call;
+pub mod changed_blocks;
 pub mod console;
 pub mod error;
 pub mod free_text;

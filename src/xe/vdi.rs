@@ -3,8 +3,16 @@
 use super::{Call, Record, Uuid, Xe, call};
 use crate::report::Result;
 
-const FIELDS: [&str; 7] =
-    ["uuid", "sr-uuid", "vbd-uuids", "virtual-size", "is-a-snapshot", "tags", "allowed-operations"];
+const FIELDS: [&str; 8] = [
+    "uuid",
+    "sr-uuid",
+    "vbd-uuids",
+    "virtual-size",
+    "is-a-snapshot",
+    "tags",
+    "allowed-operations",
+    "cbt-enabled",
+];
 
 /// A VDI as the pool has it.
 #[derive(Clone, Debug)]
@@ -15,6 +23,8 @@ pub struct Vdi {
     pub virtual_size_bytes: u64,
     pub is_a_snapshot: bool,
     pub tags: Vec<String>,
+    /// Whether what changes in it is logged.
+    pub is_tracked: bool,
     /// What XAPI would let one do with it at this moment.
     allowed_operations: Vec<String>,
 }
@@ -28,6 +38,7 @@ impl Vdi {
             virtual_size_bytes: record.get("virtual-size")?,
             is_a_snapshot: record.text("is-a-snapshot") == "true",
             tags: record.members("tags").map(str::to_owned).collect(),
+            is_tracked: record.text("cbt-enabled") == "true",
             allowed_operations: record.members("allowed-operations").map(str::to_owned).collect(),
         })
     }
@@ -126,6 +137,15 @@ pub fn add_tag(uuid: &Uuid, tag: &str) -> Call {
 
 pub fn remove_tag(uuid: &Uuid, tag: &str) -> Call {
     call("vdi-param-remove").set("uuid", uuid).set("param-name", "tags").set("param-key", tag)
+}
+
+/// Sets a key of its `other-config`, which snapshots and clones of it then have from their first moment.
+pub fn mark(uuid: &Uuid, key: &str, value: impl std::fmt::Display) -> Call {
+    call("vdi-param-set").set("uuid", uuid).set(format!("other-config:{key}"), value)
+}
+
+pub fn unmark(uuid: &Uuid, key: &str) -> Call {
+    call("vdi-param-remove").set("uuid", uuid).set("param-name", "other-config").set("param-key", key)
 }
 
 pub fn rename(uuid: &Uuid, name_label: &str) -> Call {

@@ -3,7 +3,10 @@
 use crate::common::Said;
 use crate::common::steps::Wrong;
 use crate::site::Site;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
 const FOLDER: &str = "xcp-a:/var/lib/one//datastores/100/2";
 
@@ -28,7 +31,12 @@ fn a_backup_holds_the_disk_and_the_pool_is_as_before() {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         names.sort();
-        assert_eq!(names, ["disk.0.0", "disk.5.0"]);
+        assert_eq!(names, ["disk.0.0", "disk.5.0", "vm.xml"]);
+        let vm = STANDARD.decode(fs::read_to_string(folder.join("vm.xml")).unwrap().trim()).unwrap();
+        assert!(vm.starts_with(b"<VM><ID>2</ID>"), "{}", String::from_utf8_lossy(&vm));
+        // A qcow2, as OpenNebula's own scripts make and take them; its zeros take no room on the host.
+        assert!(fs::read(folder.join("disk.0.0")).unwrap().starts_with(b"QFI\xfb"));
+        assert!(fs::metadata(folder.join("disk.0.0")).unwrap().blocks() * 512 < 1 << 20);
         // As an image it holds what the disk held.
         fs::copy(folder.join("disk.0.0"), site.host.path("restored")).unwrap();
         run(&site, &script.replace("pre", "post"), "0:5").ok();
@@ -48,11 +56,11 @@ fn a_hosts_full_disk_is_said_and_nothing_is_left() {
     // The host's shell lets no file grow past 1 MB.
     site.program(
         "bin/ssh",
-        "#!/bin/bash\n[ \"$1\" = -o ] && shift 2\nshift\ncase $1 in *'cat > '*) trap '' XFSZ; ulimit -f 1024 ;; esac\n\
+        "#!/bin/bash\n[ \"$1\" = -o ] && shift 2\nshift\ncase $1 in *'dd of='*disk*) trap '' XFSZ; ulimit -f 1024 ;; esac\n\
          exec sh -c \"$*\"\n",
     );
     let line = run(&site, "prebackup", "0").failure();
-    assert!(line.contains("cannot back disk 0 up to") && line.contains("File too large"), "{line}");
+    assert!(line.contains("cannot back disk 0 up: to") && line.contains("File too large"), "{line}");
     site.host.is_as(&before);
     assert!(!site.host.vm_folder(100, 2).join("backup").exists());
     assert!(site.has_disk_file(0));

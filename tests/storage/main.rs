@@ -8,6 +8,7 @@ mod common;
 mod cost;
 mod datastore;
 mod full;
+mod increments;
 mod leftovers;
 mod life;
 mod matrix;

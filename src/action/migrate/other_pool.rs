@@ -43,7 +43,7 @@ pub fn run(
         migrate = migrate.set(format!("vdi:{}", vdi.uuid), &sr);
     }
     report::info(format!("VM {uuid} goes to {}, a host of another pool, with its disks", dest.name_label));
-    arrived(&there, uuid, dest, storage_motion::send(xe, &migrate, &login))
+    arrived(&there, uuid, dest, storage_motion::send(xe, uuid, &migrate, &login))
 }
 
 /// Done again, the VM is there already.

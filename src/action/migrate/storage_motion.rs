@@ -2,9 +2,10 @@
 
 use crate::one::{Conf, Message};
 use crate::parallel;
-use crate::report::Result;
+use crate::report::{self, Result};
 use crate::retry::Retry;
 use crate::translate::mark;
+use crate::xe::changed_blocks;
 use crate::xe::{Call, Record, Uuid, Xe, call, failed_with, host::Host, sr, vbd::Vbd, vdi::Vdi};
 use anyhow::{Context, ensure};
 use std::fs;
@@ -63,7 +64,7 @@ pub fn run(xe: &Xe, conf: &Conf, vm: &Uuid, dest: &Host, new_sr: Option<&Uuid>) 
         let stays = seen.contains(&vdi.sr_uuid) && !(new_sr.is_some() && mark::goes_with_vm(&vbd));
         migrate = migrate.set(format!("vdi:{}", vdi.uuid), if stays { &vdi.sr_uuid } else { &target });
     }
-    send(xe, &migrate, &login)
+    send(xe, vm, &migrate, &login)
 }
 
 /// The call but for what goes where.
@@ -76,8 +77,27 @@ pub fn begin(vm: &Uuid, dest: &Host, coordinator: &str, login: &Login) -> Call {
         .set("remote-username", &login.user)
 }
 
+/// Sends a VM whose disks' changes may be tracked for backups: they cannot be moved then
+/// (xapi_vm_migrate.ml:226). The next backup of each is a whole one.
+pub fn send(xe: &Xe, vm: &Uuid, migrate: &Call, login: &Login) -> Result<()> {
+    match send_untracked(xe, migrate, login) {
+        Err(error) if failed_with(&error, &["VDI_CBT_ENABLED"]) => {
+            report::info(
+                "the changes of the VM's disks are no longer tracked: tracked disks cannot be moved",
+            );
+            for (_, vdi) in disks(xe, vm)? {
+                if vdi.is_tracked {
+                    xe.run(&changed_blocks::untrack(&vdi.uuid))?;
+                }
+            }
+            send_untracked(xe, migrate, login)
+        }
+        other => other,
+    }
+}
+
 /// Waits its turn where as many disks are on their way as XAPI moves at once.
-pub fn send(xe: &Xe, migrate: &Call, login: &Login) -> Result<()> {
+fn send_untracked(xe: &Xe, migrate: &Call, login: &Login) -> Result<()> {
     TURN.run(
         || xe.run_with_secret(migrate, "remote-password", &login.password, xe.transfer_limit).map(drop),
         |error| failed_with(error, &["TOO_MANY_STORAGE_MIGRATES"]),
