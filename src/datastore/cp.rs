@@ -1,9 +1,10 @@
 //! `cp`: an image from a file or URL into the datastore. Prints its SOURCE and FORMAT.
 
 use super::Call;
+use crate::image::{Checksums, Summing};
 use crate::report::{self, Result};
 use crate::storage::content::{Content, is_url};
-use crate::storage::{MB, fill, make, snapshot, vdi_size_bytes};
+use crate::storage::{MB, fill, make, snapshot, vdi_size_bytes, verify};
 use crate::translate::mark;
 use crate::undo::Undo;
 use crate::xe::vdi::Vdi;
@@ -40,19 +41,26 @@ fn import(call: &Call, content: Content) -> Result<Uuid> {
     let undo = Undo::new(xe);
     let name = mark::image(id);
     let filling = make::to_be_filled(xe, &undo, &sr, &name, vdi_bytes, std::slice::from_ref(&name))?;
-    match content {
+    let verified = call.conf.yes("VERIFY_IMAGES")?;
+    let sent = match content {
         Content::Image { mut image } => {
             fill::from_image(xe, &filling.uuid, &mut image, vdi_bytes)?;
+            verified.then(|| Checksums::of_image(&mut image)).transpose()?
         }
         Content::Stream { producer, from, size_bytes } => {
-            let came = fill::from_stream(xe, &filling.uuid, producer, from, vdi_bytes)?;
+            let mut from = Summing::new(from, verified);
+            let came = fill::from_stream(xe, &filling.uuid, producer, &mut from, vdi_bytes)?;
             ensure!(
                 came.div_ceil(MB) == size_bytes / MB,
                 "the source has {came} bytes, and was announced with {size_bytes}"
             );
+            from.finish()
         }
-    }
+    };
     check_size(xe, &filling.uuid, size_bytes)?;
+    if let Some(sent) = sent {
+        verify::check(xe, &filling.uuid, &sent)?;
+    }
     let uuid = filling.done(xe)?;
     undo.keep();
     report::info(format!("image {id} is VDI {uuid}"));

@@ -6,6 +6,7 @@
 
 mod big_endian;
 mod blocks;
+mod checksums;
 mod detect;
 mod qcow2_header;
 mod qcow2_layout;
@@ -22,6 +23,7 @@ mod vhd_stream;
 mod vhd_write;
 mod write_back;
 
+pub use checksums::{Checksums, Summing};
 pub use detect::{Format, detect};
 pub use qcow2_stream::{Part, vhd_to_qcow2};
 pub use vhd::MAX_VHD_BYTES;

@@ -16,6 +16,7 @@ pub const NAMES: &[&str] = &[
     "XE_PASSWORD_FILE",
     "XE_BRIDGE",
     "STAGING_DIR",
+    "VERIFY_IMAGES",
     "XAPI_SOCKET",
     "XAPI_PORT",
     "XAPI_FINGERPRINT",

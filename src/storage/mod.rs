@@ -13,6 +13,7 @@ pub mod progress;
 pub mod snapshot;
 pub mod staging;
 pub mod swap;
+pub mod verify;
 
 use crate::image::BLOCK_BYTES;
 

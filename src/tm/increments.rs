@@ -108,9 +108,9 @@ pub fn compare(xe: &Xe, disk_id: u32, disk: &Vdi, before: Option<&Uuid>, taken: 
     Ok(())
 }
 
-/// Whether XAPI has answered, and said no.
+/// Whether XAPI has answered, and said no; before XenServer 7.3 `xe` did not know of tracking.
 fn is_refused(error: &anyhow::Error) -> bool {
-    xe_error(error).is_some_and(|error| error.code.is_some())
+    xe_error(error).is_some_and(|error| error.code.is_some() || error.words.contains("Unknown command"))
 }
 
 /// Removes the VM's snapshots for increments, but for these.

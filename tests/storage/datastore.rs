@@ -315,3 +315,43 @@ fn over_a_bridge_the_bytes_go_through_ssh() {
     assert!(log.lines().all(|line| line.starts_with("xcp-a ")), "{log}");
     assert!(log.contains("cat | LC_ALL=C 'xe' 'vdi-import'"), "{log}");
 }
+
+/// As xe; what is imported loses a byte on its way.
+const LOSING_XE: &str = "#!/bin/sh\n\"$(dirname \"$0\")/xe.d/xe\" \"$@\"; code=$?\n\
+    case \"$*\" in *vdi-import*) for word; do case $word in uuid=*)\n\
+    printf X | dd of=\"$XE_SIM.vdi/${word#uuid=}\" conv=notrunc bs=1 seek=5242880 status=none ;; esac; done ;; esac\n\
+    exit $code\n";
+
+#[test]
+fn an_image_is_read_back_if_that_is_wanted() {
+    let site = Site::new();
+    sparse_file(
+        &site.host.path("disk.raw"),
+        10 * MB,
+        &[(0, b"boot"), (5 << 20, b"middle"), (9 << 20, b"last")],
+    );
+    site.program(
+        "remotes/datastore/downloader.sh",
+        &format!("#!/bin/sh\nexec cat '{}'\n", site.host.path("disk.raw").display()),
+    );
+    let cp = |file: &str| {
+        let mut command = site.ds_command("cp", "2");
+        command.env("VERIFY_IMAGES", "yes");
+        crate::common::said(&mut command, &site.cp_message(file, 10))
+    };
+    let before = site.host.dump();
+    for file in ["disk.raw", "http://there/disk.raw"] {
+        let said = cp(file);
+        assert!(said.stderr.contains("was read back and holds what was sent"), "{file}: {said:#?}");
+        let uuid = said.ok().split(' ').next().unwrap().to_owned();
+        site.host.xe(&["vdi-destroy", &format!("uuid={uuid}")]);
+    }
+    fs::create_dir(site.host.path("bin/xe.d")).unwrap();
+    fs::rename(site.host.path("bin/xe"), site.host.path("bin/xe.d/xe")).unwrap();
+    site.program("bin/xe", LOSING_XE);
+    for file in ["disk.raw", "http://there/disk.raw"] {
+        let line = cp(file).failure();
+        assert!(line.contains("the 2 MiB from byte 4194304 on are other ones"), "{file}: {line}");
+        assert_eq!(site.host.dump(), before);
+    }
+}

@@ -55,7 +55,7 @@ fn unknown(text: &str) -> Vec<(usize, String)> {
 fn values(conf: &Conf) -> Vec<Finding> {
     let times =
         ["XE_TIMEOUT", "XE_TRANSFER_TIMEOUT", "SHUTDOWN_TIMEOUT"].map(|name| conf.seconds(name, 1).map(drop));
-    let flags = ["FORCE_SHUTDOWN", "CPU_CAP"].map(|name| conf.yes(name).map(drop));
+    let flags = ["FORCE_SHUTDOWN", "CPU_CAP", "VERIFY_IMAGES"].map(|name| conf.yes(name).map(drop));
     let words = [("NO_TOOLS_SHUTDOWN", &["force", "fail"][..]), ("CONTEXT_DEVICE", &["auto", "cd", "disk"])]
         .map(|(name, words)| conf.one_of(name, words).map(drop));
     let wrong = times.into_iter().chain(flags).chain(words).filter_map(Result::err);
