@@ -1,4 +1,7 @@
-//! Names of the places at which a VM has its disks (xapi `xapi_vbd_helpers.ml`).
+//! The places at which a VM has its disks: their names, and what may be done there (xapi `xapi_vbd_helpers.ml`).
+
+use crate::sim::pool::Pool;
+use crate::sim::row::{Class, Row};
 
 /// The place of a device among the disks of a VM: `3`, `xvdd`, `hdd` and `sdd` are the same.
 pub fn position(device: &str) -> Option<u32> {
@@ -21,6 +24,21 @@ pub fn guest_device(userdevice: &str) -> String {
     } else {
         format!("xvd{}{}", letter(number / 26 - 1), letter(number))
     }
+}
+
+/// `allowed-operations` of a VBD.
+pub fn vbd_operations(pool: &Pool, row: &Row) -> Vec<String> {
+    let vm = pool.find(Class::Vm, row.get("vm-uuid"));
+    let running = vm.is_some_and(|vm| vm.get("power-state") == "running");
+    let removable = row.get("type") == "CD";
+    let operations: &[&str] = match (running, row.is("currently-attached")) {
+        (true, false) => &["attach", "plug"],
+        _ if removable && row.is("empty") => &["attach", "insert"],
+        _ if removable => &["attach", "eject"],
+        (true, true) => &["attach", "unpause", "unplug", "unplug_force", "pause"],
+        (false, _) => &["attach"],
+    };
+    operations.iter().map(|&name| name.to_owned()).collect()
 }
 
 #[cfg(test)]

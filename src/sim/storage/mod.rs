@@ -9,8 +9,8 @@ pub mod tracking;
 mod tree;
 mod vhd;
 
-pub use devices::{guest_device, position};
-pub use operations::{Op, check, vbd_operations, vdi_operations};
+pub use devices::{guest_device, position, vbd_operations};
+pub use operations::{Op, check, vdi_operations};
 pub use room::{allocated, check_growth, check_new, check_written, used, utilisation};
 pub use tree::{adopt, branch};
 pub use vhd::check_size;

@@ -1,4 +1,4 @@
-//! What may be done to disks and to VMs' disks (xapi `xapi_vdi.ml` `check_operation_error`, `xapi_vbd_helpers.ml`).
+//! What may be done to disks (xapi `xapi_vdi.ml` `check_operation_error`).
 
 use super::{GROWS_ONLINE, attached, is_iso, is_plugged, kind, tracking};
 use crate::sim::pool::Pool;
@@ -162,19 +162,4 @@ pub fn vdi_operations(pool: &Pool, row: &Row) -> Vec<String> {
     }
     let allowed = SHOWN.into_iter().filter(|op| check(pool, row, *op).is_ok());
     allowed.map(|op| op.name().to_owned()).collect()
-}
-
-/// `allowed-operations` of a VBD.
-pub fn vbd_operations(pool: &Pool, row: &Row) -> Vec<String> {
-    let vm = pool.find(Class::Vm, row.get("vm-uuid"));
-    let running = vm.is_some_and(|vm| vm.get("power-state") == "running");
-    let removable = row.get("type") == "CD";
-    let operations: &[&str] = match (running, row.is("currently-attached")) {
-        (true, false) => &["attach", "plug"],
-        _ if removable && row.is("empty") => &["attach", "insert"],
-        _ if removable => &["attach", "eject"],
-        (true, true) => &["attach", "unpause", "unplug", "unplug_force", "pause"],
-        (false, _) => &["attach"],
-    };
-    operations.iter().map(|&name| name.to_owned()).collect()
 }

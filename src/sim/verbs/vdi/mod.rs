@@ -2,15 +2,19 @@
 
 mod bytes;
 mod copies;
+mod create;
+mod destroy;
 mod tracking;
 
 pub use copies::move_disk;
+pub use create::new_disk;
+pub use destroy::destroy_disk;
 
 use super::power;
 use crate::sim::call::{Call, Run, Verb};
 use crate::sim::pool::Pool;
-use crate::sim::refuse::{Outcome, cli, internal, refused};
-use crate::sim::row::{Class, Row};
+use crate::sim::refuse::{Outcome, refused};
+use crate::sim::row::Class;
 use crate::sim::storage::{self, Op};
 
 /// The verbs.
@@ -19,10 +23,10 @@ pub const VERBS: &[Verb] = &[
         name: "vdi-create",
         required: &["sr-uuid", "name-label", "virtual-size"],
         optional: &["sm-config:", "sharable", "tags:", "type"],
-        run: Run::Changes(create),
+        run: Run::Changes(create::create),
     },
-    Verb { name: "vdi-destroy", required: &["uuid"], optional: &[], run: Run::Changes(destroy) },
-    Verb { name: "vdi-forget", required: &["uuid"], optional: &[], run: Run::Changes(forget) },
+    Verb { name: "vdi-destroy", required: &["uuid"], optional: &[], run: Run::Changes(destroy::destroy) },
+    Verb { name: "vdi-forget", required: &["uuid"], optional: &[], run: Run::Changes(destroy::forget) },
     Verb {
         name: "vdi-introduce",
         required: &["uuid", "sr-uuid", "type", "location"],
@@ -35,7 +39,7 @@ pub const VERBS: &[Verb] = &[
             "sm-config:",
             "name-label",
         ],
-        run: Run::Changes(introduce),
+        run: Run::Changes(create::introduce),
     },
     Verb {
         name: "vdi-clone",
@@ -101,97 +105,6 @@ pub const VERBS: &[Verb] = &[
         run: Run::Waits(bytes::export),
     },
 ];
-
-fn kind(name: &str) -> Outcome<&'static str> {
-    match name {
-        "system" => Ok("System"),
-        "user" => Ok("User"),
-        "suspend" => Ok("Suspend"),
-        "crashdump" => Ok("Crashdump"),
-        _ => cli(format!("Unknown vdi type: {name}")),
-    }
-}
-
-fn create(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
-    let command = &call.command;
-    let sr = pool.get(Class::Sr, command.need("sr-uuid")?)?.uuid.to_string();
-    let size = command.bytes("virtual-size")?;
-    let kind = kind(command.get("type").unwrap_or("user"))?;
-    let sharable = command.flag("sharable", false)?;
-    let mut row = new_disk(pool, &sr, command.need("name-label")?, size)?;
-    row.set("type", kind);
-    row.set("sharable", sharable.to_string());
-    for (key, value) in command.map("sm-config").iter().rev() {
-        row.put("sm-config", key, (*value).to_owned());
-    }
-    for (tag, _) in command.map("tags").iter().rev() {
-        row.put("tags", tag, "");
-    }
-    let uuid = row.uuid.to_string();
-    pool.insert(row);
-    call.out.list(&[uuid]);
-    Ok(())
-}
-
-/// The row of a new disk, once the SR has agreed to it.
-pub fn new_disk(pool: &mut Pool, sr: &str, name: &str, size: i64) -> Outcome<Row> {
-    if !storage::is_plugged(pool, sr) {
-        return Err(refused("SR_NO_PBDS", vec![pool.param(Class::Sr, sr)]));
-    }
-    if pool.get(Class::Sr, sr)?.is("is-tools-sr") {
-        return Err(refused("SR_OPERATION_NOT_SUPPORTED", vec![pool.param(Class::Sr, sr)]));
-    }
-    storage::check_size(size)?;
-    storage::check_new(pool, sr, size)?;
-    let mut row = Row::new(Class::Vdi, pool.new_uuid());
-    row.set("name-label", name.to_owned());
-    row.set("sr-uuid", sr.to_owned());
-    row.set("location", row.uuid.clone());
-    row.set("virtual-size", size.to_string());
-    Ok(row)
-}
-
-fn destroy(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
-    let uuid = call.command.need("uuid")?.to_owned();
-    destroy_disk(pool, &uuid)
-}
-
-/// Destroys a disk that nothing is attached to; its VBDs lose it.
-pub fn destroy_disk(pool: &mut Pool, uuid: &str) -> Outcome<()> {
-    storage::check(pool, pool.get(Class::Vdi, uuid)?, Op::Destroy)?;
-    drop_vbds(pool, uuid)?;
-    storage::remove(pool, uuid)
-}
-
-/// A VDI goes, and with it the disks of VMs that were it; drives become empty.
-fn drop_vbds(pool: &mut Pool, uuid: &str) -> Outcome<()> {
-    for vbd in pool.referring_uuids(Class::Vbd, "vdi-uuid", uuid) {
-        if pool.get(Class::Vbd, &vbd)?.get("type") == "CD" {
-            let row = pool.edit(Class::Vbd, &vbd)?;
-            row.set("vdi-uuid", "");
-            row.set("empty", "true");
-        } else {
-            pool.remove(Class::Vbd, &vbd);
-        }
-    }
-    Ok(())
-}
-
-fn forget(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
-    let uuid = call.command.need("uuid")?.to_owned();
-    storage::check(pool, pool.get(Class::Vdi, &uuid)?, Op::Forget)?;
-    drop_vbds(pool, &uuid)?;
-    pool.remove(Class::Vdi, &uuid);
-    Ok(())
-}
-
-/// The storage below knows no disk whose record is not there.
-fn introduce(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
-    pool.get(Class::Sr, call.command.need("sr-uuid")?)?;
-    kind(call.command.need("type")?)?;
-    let location = call.command.need("location")?;
-    Err(internal(format!("Storage_error ([S(Vdi_does_not_exist);S({location})])")))
-}
 
 fn resize(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
     let uuid = call.command.need("uuid")?.to_owned();
