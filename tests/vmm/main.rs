@@ -1,0 +1,31 @@
+//! The actions of `vmm/xcp` through their links, with the arguments and messages that a real oned gave;
+//! afterwards the pool is asked.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod attach_disk;
+mod bad_input;
+mod bad_input_each;
+#[path = "../common/mod.rs"]
+mod common;
+mod cost;
+mod deploy;
+mod detach_disk;
+mod disks;
+mod exec;
+mod front_end;
+mod hotplug_at_once;
+mod interrupted;
+mod migrate;
+mod migrate_away;
+mod nics;
+mod poll;
+mod reconfigure;
+mod resize;
+mod resize_disk;
+mod shutdown;
+mod side_by_side;
+mod snapshots;
+mod suspend;
+mod translated;
+mod traps;
+mod write_back_faults;

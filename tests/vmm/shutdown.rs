@@ -1,0 +1,203 @@
+//! `shutdown` and `cancel`, through their links, with what a real oned sent.
+use crate::common::{Host, Recorded};
+use std::fs;
+
+/// What OpenNebula calls the recorded messages.
+const POWEROFF: &str = "shutdown";
+const UNDEPLOY: &str = "shutdown.2";
+const TERMINATE: &str = "shutdown.3";
+
+fn nothing_is_left(host: &Host) {
+    assert_eq!(host.xe(&["vm-list", "name-label=one-1", "--minimal"]), "");
+    let names = host.xe(&["vdi-list", "params=name-label", "--minimal"]);
+    assert!(!names.contains("one-1-"), "{names}");
+}
+
+#[test]
+fn a_terminated_vm_leaves_nothing_in_the_pool_and_its_files_alone() {
+    let host = Host::new();
+    let before = host.dump();
+    let file = host.vm_folder(0, 1).join("disk.0");
+    let bytes = fs::read(&file).unwrap();
+    let uuid = host.deploy().ok();
+    host.write_vdi(&host.vdi_in(&uuid, "0"), 1 << 20, b"not wanted any more");
+    host.on_vm("shutdown", TERMINATE, &uuid).ok();
+    assert_eq!(host.dump(), before);
+    assert!(fs::read(&file).unwrap() == bytes);
+}
+
+#[test]
+fn powered_off_or_undeployed_the_guests_writes_are_in_the_file() {
+    for (action, message) in
+        [("shutdown", POWEROFF), ("shutdown", UNDEPLOY), ("cancel", "cancel"), ("cancel", "cancel.2")]
+    {
+        let host = Host::new();
+        let before = host.dump();
+        let file = host.vm_folder(0, 1).join("disk.0");
+        let mut expected = fs::read(&file).unwrap();
+        let uuid = host.deploy().ok();
+        host.write_vdi(&host.vdi_in(&uuid, "0"), 1 << 20, b"written by the guest");
+        host.on_vm(action, message, &uuid).ok();
+        expected[1 << 20..][..20].copy_from_slice(b"written by the guest");
+        assert!(fs::read(&file).unwrap() == expected, "{message}: disk.0 is not what the guest left");
+        assert_eq!(host.dump(), before, "{message}");
+        let names: Vec<_> =
+            fs::read_dir(host.vm_folder(0, 1)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names.len(), 3, "{names:?}");
+    }
+}
+
+#[test]
+fn a_persistent_disk_is_written_back_even_when_the_vm_is_terminated() {
+    let host = Host::new();
+    let persistent =
+        Recorded::load(TERMINATE).with("<SAVE><![CDATA[NO]]></SAVE>", "<SAVE><![CDATA[YES]]></SAVE>");
+    let uuid = host.deploy().ok();
+    host.write_vdi(&host.vdi_in(&uuid, "0"), 1 << 20, b"for ever");
+    host.run("shutdown", &[&uuid, "xcp-a", "1", "xcp-a"], &persistent.stdin).ok();
+    assert!(fs::read(host.vm_folder(0, 1).join("disk.0")).unwrap()[1 << 20..].starts_with(b"for ever"));
+    nothing_is_left(&host);
+}
+
+#[test]
+fn a_persistent_image_that_is_a_link_is_written_through_it() {
+    let host = Host::new();
+    let image = host.path("image");
+    fs::rename(host.vm_folder(0, 1).join("disk.0"), &image).unwrap();
+    std::os::unix::fs::symlink(&image, host.vm_folder(0, 1).join("disk.0")).unwrap();
+    let uuid = host.deploy().ok();
+    host.write_vdi(&host.vdi_in(&uuid, "0"), 1 << 20, b"in the image");
+    host.on_vm("shutdown", POWEROFF, &uuid).ok();
+    assert!(fs::read(&image).unwrap()[1 << 20..].starts_with(b"in the image"));
+    assert!(fs::symlink_metadata(host.vm_folder(0, 1).join("disk.0")).unwrap().is_symlink());
+}
+
+#[test]
+fn a_vm_that_is_gone_is_success() {
+    let host = Host::new();
+    let before = host.dump();
+    for action in ["shutdown", "cancel"] {
+        let said = host.on_vm(action, action, "11111111-2222-3333-4444-000000000001");
+        assert!(said.stderr.contains("nothing to do"), "{said:?}");
+        said.ok();
+        host.on_vm(action, action, "-").ok();
+    }
+    assert_eq!(host.dump(), before);
+}
+
+#[test]
+fn repeated_it_is_success() {
+    let host = Host::new();
+    let uuid = host.deploy().ok();
+    host.on_vm("shutdown", POWEROFF, &uuid).ok();
+    host.on_vm("shutdown", POWEROFF, &uuid).ok();
+    nothing_is_left(&host);
+}
+
+#[test]
+fn no_data_is_lost_whichever_step_fails() {
+    let calls = {
+        let probe = Host::new();
+        let uuid = probe.deploy().ok();
+        probe.forget_calls();
+        probe.on_vm("shutdown", POWEROFF, &uuid).ok();
+        probe.calls().len()
+    };
+    for nth in 1..=calls {
+        for after in [false, true] {
+            let host = Host::new();
+            let uuid = host.deploy().ok();
+            host.write_vdi(&host.vdi_in(&uuid, "0"), 1 << 20, b"precious");
+            let nth = nth.to_string();
+            let mut fault = vec!["fail", "any", "--nth", &nth, "--code", "INTERNAL_ERROR"];
+            fault.extend(after.then_some("--after"));
+            host.sim(&fault);
+            let first = host.on_vm("shutdown", POWEROFF, &uuid);
+            host.sim(&["clear"]);
+            let in_file =
+                || fs::read(host.vm_folder(0, 1).join("disk.0")).unwrap()[1 << 20..].starts_with(b"precious");
+            let in_pool = || {
+                let vdi = host.vdi_in(&uuid, "0");
+                !vdi.is_empty() && host.vdi_bytes(&vdi)[1 << 20..].starts_with(b"precious")
+            };
+            assert!(
+                in_file() || in_pool(),
+                "call {nth}, after {after}: the guest's data is gone: {first:#?}"
+            );
+            host.on_vm("shutdown", POWEROFF, &uuid).ok();
+            assert!(in_file(), "call {nth}, after {after}: {first:#?}");
+            nothing_is_left(&host);
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_keeps_the_vm_and_says_where_its_data_is() {
+    let host = Host::new();
+    let uuid = host.deploy().ok();
+    let folder = host.vm_folder(0, 1);
+    fs::rename(&folder, host.path("elsewhere")).unwrap();
+    let line = host.on_vm("shutdown", POWEROFF, &uuid).failure();
+    assert!(line.contains("there is no folder"), "{line}");
+    assert_eq!(host.vm_param(&uuid, "power-state"), "halted");
+    fs::rename(host.path("elsewhere"), &folder).unwrap();
+    host.on_vm("shutdown", POWEROFF, &uuid).ok();
+    nothing_is_left(&host);
+}
+
+#[test]
+fn a_guest_without_tools_is_forced_and_the_log_says_so() {
+    let host = Host::with_pool(&["--no-tools"]);
+    let uuid = host.deploy().ok();
+    let said = host.on_vm("shutdown", TERMINATE, &uuid);
+    assert!(
+        said.log().iter().any(|line| line.starts_with("WARN: the guest has no running guest tools")),
+        "{said:?}"
+    );
+    said.ok();
+    nothing_is_left(&host);
+
+    let host = Host::with_pool(&["--no-tools"]).set("NO_TOOLS_SHUTDOWN", "fail");
+    let uuid = host.deploy().ok();
+    let line = host.on_vm("shutdown", TERMINATE, &uuid).failure();
+    assert!(line.contains("VM_LACKS_FEATURE") && line.contains("no running guest tools"), "{line}");
+    assert_eq!(host.vm_param(&uuid, "power-state"), "running");
+}
+
+#[test]
+fn a_guest_that_hangs_fails_the_action_unless_force_is_set() {
+    let host = Host::new().set("SHUTDOWN_TIMEOUT", "1");
+    let uuid = host.deploy().ok();
+    host.sim(&["guest", &uuid, "tools=hang"]);
+    let line = host.on_vm("shutdown", TERMINATE, &uuid).failure();
+    assert!(line.contains("the guest did not power off within 1 s"), "{line}");
+    assert_eq!(host.vm_param(&uuid, "power-state"), "running");
+    let host = host.set("FORCE_SHUTDOWN", "yes");
+    host.on_vm("shutdown", TERMINATE, &uuid).ok();
+    nothing_is_left(&host);
+}
+
+#[test]
+fn a_disk_that_somebody_else_attached_stays() {
+    let host = Host::new();
+    let uuid = host.deploy().ok();
+    let sr = host.xe(&["pool-list", "params=default-SR", "--minimal"]);
+    let vdi = host.xe(&["vdi-create", &format!("sr-uuid={sr}"), "name-label=backups", "virtual-size=1GiB"]);
+    let vbd = host.xe(&["vbd-create", &format!("vm-uuid={uuid}"), &format!("vdi-uuid={vdi}"), "device=7"]);
+    host.xe(&["vbd-param-set", &format!("uuid={vbd}"), "other-config:owner="]);
+    host.on_vm("shutdown", TERMINATE, &uuid).ok();
+    assert_eq!(host.xe(&["vdi-list", "name-label=backups", "--minimal"]), vdi);
+    nothing_is_left(&host);
+}
+
+#[test]
+fn by_hand_without_a_message_the_disks_are_kept() {
+    let host = Host::new();
+    let uuid = host.deploy().ok();
+    let said = host.one_xcp(&["shutdown", &uuid]);
+    assert!(said.stderr.contains("stays in the pool"), "{said:?}");
+    said.ok();
+    assert_eq!(host.vm_param(&uuid, "power-state"), "halted");
+    host.one_xcp(&["cancel", &uuid, "xcp-a", "1", "--discard"]).ok();
+    nothing_is_left(&host);
+}

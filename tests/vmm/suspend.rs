@@ -1,0 +1,284 @@
+//! `save` and `restore`, through their links, with what a real oned sent; `reboot` and `reset`.
+use crate::common::recorded_action::RecordedAction;
+use crate::common::steps::{self, Wrong};
+use crate::common::{Host, Recorded, Said, said};
+use base64::Engine;
+use std::fs;
+use std::process::Command;
+
+fn save(name: &str) -> RecordedAction {
+    RecordedAction::load("save", name)
+}
+
+fn restore_command(host: &Host, name: &str, uuid: &str) -> (Command, Vec<u8>) {
+    let recorded = Recorded::load(name);
+    let (checkpoint, on) = (&recorded.argv[0], &recorded.argv[1]);
+    host.action("restore", &[checkpoint, on, uuid, "1", on], &recorded.stdin)
+}
+
+fn restore(host: &Host, name: &str, uuid: &str) -> Said {
+    let (mut command, stdin) = restore_command(host, name, uuid);
+    said(&mut command, &stdin)
+}
+
+fn running() -> (Host, String) {
+    let host = Host::new();
+    let uuid = host.deploy().ok();
+    (host, uuid)
+}
+
+fn state(host: &Host, uuid: &str) -> String {
+    host.vm_param(uuid, "power-state")
+}
+
+fn suspend_images(host: &Host) -> String {
+    host.xe(&["vdi-list", "name-label=Suspend image", "--minimal"])
+}
+
+#[test]
+fn suspended_and_resumed_a_vm_is_where_it_was_with_what_it_wrote() {
+    let (host, uuid) = running();
+    let vdi = host.vdi_in(&uuid, "0");
+    host.write_vdi(&vdi, 4096, b"written before");
+    save("save.3").run(&host, &uuid).ok();
+    assert_eq!(state(&host, &uuid), "suspended");
+    let sr =
+        host.xe(&["vdi-list", &format!("uuid={}", suspend_images(&host)), "params=sr-uuid", "--minimal"]);
+    assert_eq!(sr, host.xe(&["pool-list", "params=suspend-image-SR", "--minimal"]));
+    let marker = fs::read_to_string(host.vm_folder(0, 1).join("checkpoint")).unwrap();
+    assert!(marker.contains(&uuid) && marker.len() < 300, "{marker}");
+    restore(&host, "restore.3", &uuid).ok();
+    assert_eq!((state(&host, &uuid), host.host_of(&uuid)), ("running".into(), "xcp-a".into()));
+    assert_eq!(host.vdi_in(&uuid, "0"), vdi);
+    assert!(host.vdi_bytes(&vdi)[4096..].starts_with(b"written before"));
+    assert_eq!(suspend_images(&host), "");
+    host.on_vm("shutdown", "shutdown", &uuid).ok();
+    assert!(fs::read(host.vm_folder(0, 1).join("disk.0")).unwrap()[4096..].starts_with(b"written before"));
+}
+
+#[test]
+fn after_a_cold_migration_it_goes_on_on_another_host() {
+    let (host, uuid) = running();
+    save("save.2").run(&host, &uuid).ok();
+    // OpenNebula moves the files, disks and marker, by way of copies.
+    let recorded = Recorded::load("restore.2");
+    let on_b = ["/var/lib/one//datastores/0/1/checkpoint", "xcp-b", &uuid, "1", "xcp-b"];
+    host.run("restore", &on_b, &recorded.stdin).ok();
+    assert_eq!((state(&host, &uuid), host.host_of(&uuid)), ("running".into(), "xcp-b".into()));
+}
+
+#[test]
+fn from_the_front_end_it_is_the_same() {
+    let (host, uuid) = running();
+    save("save").run_from_front_end(&host, &uuid).ok();
+    assert_eq!(state(&host, &uuid), "suspended");
+    let (mut command, stdin) = restore_command(&host, "restore", &uuid);
+    let password_file = host.path("front-end-password");
+    command.env("XE_SERVER", "HOST").env("XE_PASSWORD_FILE", password_file);
+    said(&mut command, base64::engine::general_purpose::STANDARD.encode(stdin).as_bytes()).ok();
+    assert_eq!(state(&host, &uuid), "running");
+}
+
+#[test]
+fn both_can_be_repeated() {
+    let (host, uuid) = running();
+    save("save.3").run(&host, &uuid).ok();
+    let before = host.dump();
+    save("save.3").run(&host, &uuid).ok();
+    host.is_as(&before);
+    restore(&host, "restore.3", &uuid).ok();
+    let before = host.dump();
+    let again = restore(&host, "restore.3", &uuid);
+    assert!(again.stderr.contains("runs on xcp-a already"), "{again:#?}");
+    again.ok();
+    host.is_as(&before);
+}
+
+#[test]
+fn a_marker_that_is_empty_foreign_or_stale_is_refused_with_the_reason() {
+    let (host, uuid) = running();
+    save("save.3").run(&host, &uuid).ok();
+    let file = host.vm_folder(0, 1).join("checkpoint");
+    let marker = fs::read_to_string(&file).unwrap();
+    let other = "99999999-2222-3333-4444-000000000009";
+    let before = host.dump();
+    let memory = suspend_images(&host);
+    for (text, reason) in [
+        (String::new(), "it is empty"),
+        ("LibvirtQemudSave".repeat(1000), "none of this driver's"),
+        (marker.replace("checkpoint 1", "checkpoint 7"), "version 7"),
+        (marker[..marker.len() - 30].to_owned(), "cannot be used"),
+        (marker.replace(&memory, other), "damaged"),
+    ] {
+        fs::write(&file, text).unwrap();
+        let line = restore(&host, "restore.3", &uuid).failure();
+        assert!(line.contains(reason), "{line}");
+    }
+    fs::remove_file(&file).unwrap();
+    let line = restore(&host, "restore.3", &uuid).failure();
+    assert!(line.contains("cannot read the checkpoint"), "{line}");
+    fs::write(&file, &marker).unwrap();
+    let line = restore(&host, "restore.3", other).failure();
+    assert!(line.contains(&format!("is of VM {uuid}, not of {other}")), "{line}");
+    host.is_as(&before);
+    // The VM went on and was suspended again by somebody else.
+    host.xe(&["vm-resume", &format!("uuid={uuid}")]);
+    host.xe(&["vm-suspend", &format!("uuid={uuid}")]);
+    let line = restore(&host, "restore.3", &uuid).failure();
+    assert!(line.contains("stale"), "{line}");
+    host.xe(&["vm-shutdown", &format!("uuid={uuid}"), "force=true"]);
+    let line = restore(&host, "restore.3", &uuid).failure();
+    assert!(line.contains("is halted: the memory"), "{line}");
+}
+
+#[test]
+fn a_guest_that_cannot_be_suspended_runs_on_and_the_reason_is_said() {
+    let (host, uuid) = running();
+    let before = host.dump();
+    for (code, words) in [
+        ("VM_NON_SUSPENDABLE", "the guest says that it cannot be suspended"),
+        ("VM_MISSING_PV_DRIVERS", "no running guest tools"),
+        ("VM_NO_SUSPEND_SR", "suspend-image-SR"),
+    ] {
+        host.sim(&["fail", "vm-suspend", "--code", code]);
+        let line = save("save.3").run(&host, &uuid).failure();
+        assert!(line.contains(words) && line.contains(code), "{line}");
+        host.sim(&["clear"]);
+    }
+    host.is_as(&before);
+    assert!(!host.vm_folder(0, 1).join("checkpoint").exists());
+}
+
+#[test]
+fn where_the_marker_cannot_be_written_nothing_is_suspended() {
+    let (host, uuid) = running();
+    let before = host.dump();
+    fs::remove_dir_all(host.vm_folder(0, 1)).unwrap();
+    let line = save("save.3").run(&host, &uuid).failure();
+    assert!(line.contains("cannot write the checkpoint"), "{line}");
+    host.is_as(&before);
+}
+
+const WAYS: [Wrong; 4] = [Wrong::Refused, Wrong::AnswerLost, Wrong::Terminated, Wrong::Killed];
+
+#[test]
+fn whatever_call_of_save_fails_the_vm_runs_on_or_is_suspended_with_its_marker() {
+    let (host, uuid) = running();
+    steps::each_call(&host, &WAYS, &|host| save("save.3").command(host, &uuid), &|host, step| {
+        let expected = if step.said.code == Some(0) { "suspended" } else { "running" };
+        if step.wrong != Wrong::Killed {
+            assert_eq!(state(host, &uuid), expected, "{step:#?}");
+        }
+        save("save.3").run(host, &uuid).ok();
+        assert_eq!(suspend_images(host).split(',').count(), 1, "{step:#?}");
+        restore(host, "restore.3", &uuid).ok();
+    });
+}
+
+#[test]
+fn whatever_call_of_restore_fails_the_vm_runs_or_can_be_restored_again() {
+    let (host, uuid) = running();
+    save("save.3").run(&host, &uuid).ok();
+    steps::each_call(&host, &WAYS, &|host| restore_command(host, "restore.3", &uuid), &|host, step| {
+        restore(host, "restore.3", &uuid).ok();
+        assert_eq!(state(host, &uuid), "running", "{step:#?}");
+        assert_eq!(suspend_images(host), "", "{step:#?}");
+    });
+}
+
+fn save_persistent() -> RecordedAction {
+    save("save.3").with("<SAVE><![CDATA[NO]]></SAVE>", "<SAVE><![CDATA[YES]]></SAVE>")
+}
+
+/// OpenNebula may end a suspended VM without another word to us, and then takes `disk.0` for the image.
+#[test]
+fn a_suspended_vms_persistent_disk_is_in_its_file_too() {
+    let (host, uuid) = running();
+    let file = host.vm_folder(0, 1).join("disk.0");
+    let write = |text: &[u8]| host.write_vdi(&host.vdi_in(&uuid, "0"), 1 << 20, text);
+    let in_file = |text: &[u8]| fs::read(&file).unwrap()[1 << 20..].starts_with(text);
+    write(b"for ever");
+    let vdis = host.xe(&["vdi-list", "is-a-snapshot=true", "--minimal"]);
+    save("save.3").run(&host, &uuid).ok();
+    assert!(!in_file(b"for ever"), "a disk that goes with the VM is not copied");
+    restore(&host, "restore.3", &uuid).ok();
+    save_persistent().run(&host, &uuid).ok();
+    assert!(in_file(b"for ever"));
+    assert_eq!(host.xe(&["vdi-list", "is-a-snapshot=true", "--minimal"]), vdis);
+    restore(&host, "restore.3", &uuid).ok();
+    write(b"and later");
+    save_persistent().run_from_front_end(&host, &uuid).ok();
+    assert!(in_file(b"and later"));
+}
+
+#[test]
+fn whatever_call_fails_while_a_persistent_disk_is_written_back_nothing_is_lost_or_left() {
+    let (host, uuid) = running();
+    host.write_vdi(&host.vdi_in(&uuid, "0"), 1 << 20, b"precious");
+    let ways = [Wrong::Refused, Wrong::Terminated];
+    steps::each_call(&host, &ways, &|host| save_persistent().command(host, &uuid), &|host, step| {
+        let expected = if step.said.code == Some(0) { "suspended" } else { "running" };
+        assert_eq!(state(host, &uuid), expected, "{step:#?}");
+        assert!(host.vdi_bytes(&host.vdi_in(&uuid, "0"))[1 << 20..].starts_with(b"precious"), "{step:#?}");
+        save_persistent().run(host, &uuid).ok();
+        let file = fs::read(host.vm_folder(0, 1).join("disk.0")).unwrap();
+        assert!(file[1 << 20..].starts_with(b"precious"), "{step:#?}");
+    });
+}
+
+#[test]
+fn shut_down_or_given_up_a_suspended_vm_leaves_nothing() {
+    let host = Host::new();
+    let before = host.xe(&["vdi-list", "params=uuid"]);
+    for (action, recorded) in [("shutdown", "shutdown.3"), ("cancel", "cancel.2"), ("cancel", "cancel")] {
+        let uuid = host.deploy().ok();
+        save("save.3").run(&host, &uuid).ok();
+        host.on_vm(action, recorded, &uuid).ok();
+        assert_eq!(host.xe(&["vdi-list", "params=uuid"]), before, "{action}");
+        assert_eq!(host.xe(&["vm-list", "name-label=one-1", "--minimal"]), "");
+    }
+}
+
+#[test]
+fn deployed_again_a_suspended_vm_goes_on_with_its_memory() {
+    let (host, uuid) = running();
+    save("save.3").run(&host, &uuid).ok();
+    assert_eq!(host.deploy().ok(), uuid);
+    assert_eq!(state(&host, &uuid), "running");
+    assert_eq!(suspend_images(&host), "");
+}
+
+#[test]
+fn reboot_asks_the_guest_and_reset_does_not() {
+    let (host, uuid) = running();
+    for action in ["reboot", "reset"] {
+        let recorded = RecordedAction::load(action, action);
+        let domain = host.vm_param(&uuid, "dom-id");
+        recorded.run(&host, &uuid).ok();
+        let next = host.vm_param(&uuid, "dom-id");
+        assert_ne!(next, domain);
+        recorded.run_from_front_end(&host, &uuid).ok();
+        assert_ne!(host.vm_param(&uuid, "dom-id"), next);
+        steps::each_call(&host, &WAYS, &|host| recorded.command(host, &uuid), &|host, step| {
+            assert_eq!(state(host, &uuid), "running", "{step:#?}");
+            recorded.run(host, &uuid).ok();
+        });
+    }
+    host.sim(&["fail", "vm-reboot", "--code", "VM_LACKS_FEATURE"]);
+    let line = RecordedAction::load("reboot", "reboot").run(&host, &uuid).failure();
+    assert!(line.contains("no running guest tools") && line.contains("--hard"), "{line}");
+}
+
+#[test]
+fn a_vm_that_is_gone_or_halted_is_not_restarted_nor_suspended() {
+    let (host, uuid) = running();
+    host.xe(&["vm-shutdown", &format!("uuid={uuid}"), "force=true"]);
+    let before = host.dump();
+    for action in ["reboot", "reset", "save"] {
+        let recorded = RecordedAction::load(action, action);
+        assert!(recorded.run(&host, &uuid).failure().contains("is halted"));
+        let gone = recorded.run(&host, "99999999-2222-3333-4444-000000000009").failure();
+        assert!(gone.contains("the pool has no VM"), "{gone}");
+    }
+    host.is_as(&before);
+}
