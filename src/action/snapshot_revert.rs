@@ -2,10 +2,12 @@
 //!
 //! XAPI puts new VDIs in the place of the VM's, without tags: what named the old ones is put right.
 
+mod names;
+
 use super::Caller;
 use super::snapshot_delete::{self, check_is_of};
 use super::suspending::{find, not_here};
-use crate::one::{Conf, Message};
+use crate::one::Message;
 use crate::parallel;
 use crate::report::{self, Result};
 use crate::translate::mark;
@@ -13,11 +15,9 @@ use crate::undo::Undo;
 use crate::xe::host::{self, Host};
 use crate::xe::snapshot::{self, Snapshot};
 use crate::xe::vbd::{self, Kind, Vbd};
-use crate::xe::{PowerState, Uuid, Xe, vdi, vm};
+use crate::xe::{PowerState, Uuid, Xe, vm};
 use anyhow::{Context, bail};
-use std::fs;
-use std::io::Write;
-use std::path::Path;
+use names::Names;
 
 /// Let a VM go on from one of its snapshots.
 #[derive(clap::Args, Debug)]
@@ -49,11 +49,9 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
         Some(host) => host.clone(),
         None => host::named(&Host::all(&xe)?, &args.of.host)?.uuid.clone(),
     };
+    let names = Names::look_up(&xe, &conf, message.as_ref(), uuid, vm_id, &before)?;
     let now = revert(&xe, &vm, &host, &found, &before)?;
-    let (runs, right) = parallel::both(
-        || go_on(&xe, uuid, &host, &found),
-        || put_right(&xe, &conf, message.as_ref(), uuid, vm_id, &now),
-    );
+    let (runs, right) = parallel::both(|| go_on(&xe, uuid, &host, &found), || names.put_right(&now));
     runs?;
     right?;
     insert_discs(&xe, &before, &now);
@@ -115,55 +113,6 @@ fn go_on(xe: &Xe, uuid: &Uuid, host: &Uuid, from: &Snapshot) -> Result<()> {
         return Ok(());
     }
     Err(not_here(error, &format!("VM {uuid} is back at its snapshot and cannot go on")))
-}
-
-/// The new VDIs get the tags of the old ones, and files that name a VDI name the new one.
-fn put_right(
-    xe: &Xe,
-    conf: &Conf,
-    message: Option<&Message>,
-    uuid: &Uuid,
-    vm_id: u32,
-    now: &[Vbd],
-) -> Result<()> {
-    let disks: Vec<(&Vbd, &Uuid, u32)> = now
-        .iter()
-        .filter(|vbd| vbd.kind == Kind::Disk)
-        .filter_map(|vbd| Some((vbd, vbd.vdi_uuid.as_ref()?, mark::disk_id(vbd)?)))
-        .collect();
-    let done = parallel::map(&disks, |(vbd, vdi, disk_id)| -> Result<()> {
-        if mark::goes_with_vm(vbd) {
-            let disks = message.map_or(&[][..], |message| &message.vm.disks);
-            let disk = disks.iter().find(|disk| disk.disk_id == *disk_id);
-            let is_persistent = disk.is_some_and(|disk| disk.is_wanted_back(true));
-            let persistent = is_persistent.then(|| mark::PERSISTENT_TAG.to_owned());
-            for tag in mark::vdi_tags(uuid, vm_id, *disk_id).into_iter().chain(persistent) {
-                xe.run(&vdi::add_tag(vdi, &tag))?;
-            }
-            return Ok(());
-        }
-        xe.run(&vbd::disown(&vbd.uuid))?;
-        let vm = message.map(|message| &message.vm).context("no message tells where the VM's files are")?;
-        let said = message.and_then(|message| message.vm_folder.as_deref());
-        let folder = conf.vm_folder(vm.ds_id, vm_id, said).context("the message names no datastore")?;
-        name_vdi(&folder.join(format!("disk.{disk_id}")), vdi)
-    });
-    done.into_iter()
-        .collect::<Result<()>>()
-        .context("the VM is back at its snapshot, but not all names of its VDIs are")
-}
-
-/// Whole or not at all.
-fn name_vdi(file: &Path, vdi: &Uuid) -> Result<()> {
-    if fs::read_to_string(file).is_ok_and(|text| text.trim() == vdi.to_string()) {
-        return Ok(());
-    }
-    let what = || format!("cannot write {vdi} into {}", file.display());
-    let mut new =
-        tempfile::NamedTempFile::new_in(file.parent().unwrap_or(Path::new("."))).with_context(what)?;
-    writeln!(new, "{vdi}").and_then(|()| new.as_file().sync_all()).with_context(what)?;
-    new.persist(file).with_context(what)?;
-    Ok(())
 }
 
 /// A disc that was put in since the snapshot, whose own disc is gone, goes in again.

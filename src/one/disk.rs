@@ -32,6 +32,8 @@ pub struct Disk {
     pub medium: Medium,
     /// The image it was made from; none for a volatile disk.
     pub image_id: Option<u32>,
+    /// The image as its datastore's driver calls it.
+    pub source: String,
     pub is_swap: bool,
     pub is_read_only: bool,
     /// A persistent image: its data is wanted even when the VM is terminated (SAVE).
@@ -63,6 +65,7 @@ impl Disk {
             origin,
             medium,
             image_id: disk.get("IMAGE_ID")?,
+            source: disk.text("SOURCE").to_owned(),
             is_swap: kind == "SWAP",
             is_read_only: disk.is_yes("READONLY") || medium == Medium::CdRom,
             is_persistent: disk.is_yes("SAVE") || disk.is_yes("PERSISTENT"),

@@ -145,3 +145,48 @@ fn a_disk_that_moved_to_another_sr_is_still_the_vms_and_the_images() {
     life.site.tm("ln", &[&format!("fe:{}", life.source), &life.place("/disk.0"), "1", "101"]).ok();
     assert_eq!(life.disk(), moved);
 }
+
+#[test]
+fn after_a_vms_snapshot_the_image_and_its_snapshots_are_found_by_the_uuid_that_opennebula_keeps() {
+    for script in ["ln", "clone"] {
+        let life = Life::begin(script);
+        let host = &life.site.host;
+        let vm = life.deploy();
+        let (first, place) = (life.disk(), life.place("/disk.0"));
+        // A persistent image's snapshots are told by its SOURCE, which the message has.
+        let save = if script == "ln" { "YES" } else { "NO" };
+        let message = |name: &str| {
+            let recorded = Recorded::load(name).with(DISK_0, IN_XCP);
+            let document = String::from_utf8(recorded.stdin).unwrap();
+            let (head, disk) = document.split_once("<DISK_ID><![CDATA[0]]>").unwrap();
+            let disk = disk.replacen("<SAVE><![CDATA[NO]]>", &format!("<SAVE><![CDATA[{save}]]>"), 1);
+            format!("{head}<DISK_ID><![CDATA[0]]>{disk}").into_bytes()
+        };
+        life.site.tm("snap_create_live", &[&place, "0", "1", "101"]).ok();
+        host.write_vdi(&first, 0, b"guest");
+        let snapshot =
+            host.run("snapshot_create", &[&vm, "0", "1", "xcp-a"], &message("snapshot_create")).ok();
+        let revert = || {
+            host.write_vdi(&life.disk(), 0, b"lost!");
+            host.run("snapshot_revert", &[&vm, &snapshot, "1", "xcp-a"], &message("snapshot_revert")).ok();
+            let now = host.vdi_in(&vm, "0");
+            assert_eq!((life.disk(), &host.vdi_bytes(&now)[..5]), (now.clone(), &b"guest"[..]), "{script}");
+            now
+        };
+        // The first one's own uuid is gone; the second time it is a tag's.
+        for _ in 0..2 {
+            let now = revert();
+            assert_ne!(now, first);
+            assert_eq!(life.site.tagged(&format!("one-source-{first}")), [now.as_str()], "{script}");
+        }
+        host.run("snapshot_delete", &[&vm, &snapshot, "1", "xcp-a"], &message("snapshot_delete")).ok();
+        life.shutdown(POWEROFF, &vm).ok();
+        life.site.tm("snap_revert", &[&place, "0", "1", "101"]).ok();
+        assert_eq!(&host.vdi_bytes(&life.disk())[..5], b"boot\0", "{script}");
+        if script == "ln" {
+            life.site.tm("mvds", &[&place, &life.source, "1", "101"]).ok();
+            life.site.tm("ln", &[&format!("fe:{}", life.source), &place, "1", "101"]).ok();
+            assert_eq!(&host.vdi_bytes(&life.disk())[..5], b"boot\0");
+        }
+    }
+}

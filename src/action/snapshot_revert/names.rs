@@ -1,0 +1,126 @@
+//! What named the VDIs that a revert takes away names the new ones: tags, the `disk.N` of `xcp` datastores, and the
+//! uuid by which OpenNebula calls an image.
+
+use crate::one::{Conf, Disk, Message};
+use crate::parallel;
+use crate::report::Result;
+use crate::storage::lineage;
+use crate::translate::mark;
+use crate::xe::vbd::{self, Kind, Vbd};
+use crate::xe::vdi::{self, Vdi};
+use crate::xe::{Call, Uuid, Xe};
+use anyhow::Context;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// A VM's disks before the revert, and where their names are.
+pub struct Names<'a> {
+    xe: &'a Xe,
+    uuid: &'a Uuid,
+    vm_id: u32,
+    disks: &'a [Disk],
+    folder: Option<PathBuf>,
+    /// The disks of `xcp` datastores.
+    on_srs: Vec<(u32, Vdi)>,
+}
+
+impl<'a> Names<'a> {
+    /// Asks for the tags that will be gone. XAPI gives none to clones (`xapi_vdi.ml` `snapshot_and_clone`).
+    pub fn look_up(
+        xe: &'a Xe,
+        conf: &Conf,
+        message: Option<&'a Message>,
+        uuid: &'a Uuid,
+        vm_id: u32,
+        before: &[Vbd],
+    ) -> Result<Names<'a>> {
+        let said = message.and_then(|message| message.vm_folder.as_deref());
+        let folder = message.and_then(|message| conf.vm_folder(message.vm.ds_id, vm_id, said));
+        let on_srs: Vec<(u32, &Uuid)> = before
+            .iter()
+            .filter(|vbd| vbd.kind == Kind::Disk && !mark::goes_with_vm(vbd))
+            .filter_map(|vbd| Some((mark::disk_id(vbd)?, vbd.vdi_uuid.as_ref()?)))
+            .collect();
+        let found = parallel::map(&on_srs, |(disk_id, vdi)| Ok((*disk_id, Vdi::find(xe, vdi)?)));
+        let found = found.into_iter().collect::<Result<Vec<_>>>()?;
+        let on_srs = found.into_iter().filter_map(|(disk_id, vdi)| Some((disk_id, vdi?))).collect();
+        let disks = message.map_or(&[][..], |message| &message.vm.disks);
+        Ok(Names { xe, uuid, vm_id, disks, folder, on_srs })
+    }
+
+    /// Gives all of it to the VDIs that the VM has now.
+    pub fn put_right(&self, now: &[Vbd]) -> Result<()> {
+        let disks: Vec<(&Vbd, &Uuid, u32)> = now
+            .iter()
+            .filter(|vbd| vbd.kind == Kind::Disk)
+            .filter_map(|vbd| Some((vbd, vbd.vdi_uuid.as_ref()?, mark::disk_id(vbd)?)))
+            .collect();
+        let done = parallel::map(&disks, |(vbd, vdi, disk_id)| {
+            if mark::goes_with_vm(vbd) { self.of_file(vdi, *disk_id) } else { self.on_sr(vbd, vdi, *disk_id) }
+        });
+        done.into_iter()
+            .collect::<Result<()>>()
+            .context("the VM is back at its snapshot, but not all names of its VDIs are")
+    }
+
+    fn disk(&self, disk_id: u32) -> Option<&Disk> {
+        self.disks.iter().find(|disk| disk.disk_id == disk_id)
+    }
+
+    fn of_file(&self, vdi: &Uuid, disk_id: u32) -> Result<()> {
+        let is_persistent = self.disk(disk_id).is_some_and(|disk| disk.is_wanted_back(true));
+        let persistent = is_persistent.then(|| mark::PERSISTENT_TAG.to_owned());
+        for tag in mark::vdi_tags(self.uuid, self.vm_id, disk_id).into_iter().chain(persistent) {
+            self.xe.run(&vdi::add_tag(vdi, &tag))?;
+        }
+        Ok(())
+    }
+
+    /// `disk.N` comes last: as long as it names the old VDI, a repetition knows by which uuid OpenNebula calls it.
+    fn on_sr(&self, vbd: &Vbd, vdi: &Uuid, disk_id: u32) -> Result<()> {
+        let folder = self.folder.as_deref().context("no message tells where the VM's files are")?;
+        let file = folder.join(format!("disk.{disk_id}"));
+        let named: Option<Uuid> = fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
+        let source = self.key(disk_id, named.as_ref()).map(|key| vdi::add_tag(vdi, &mark::source(&key)));
+        let own = vdi::add_tag(vdi, &self.own_tag(disk_id));
+        let calls: Vec<Call> = [own, vbd::disown(&vbd.uuid)].into_iter().chain(source).collect();
+        for done in parallel::map(&calls, |call| self.xe.run(call)) {
+            done?;
+        }
+        name_vdi(&file, vdi)
+    }
+
+    fn was(&self, disk_id: u32) -> Option<&Vdi> {
+        self.on_srs.iter().find(|(id, _)| *id == disk_id).map(|(_, vdi)| vdi)
+    }
+
+    /// What tells whose disk it is. A VDI without comes from a revert that was cut short.
+    fn own_tag(&self, disk_id: u32) -> String {
+        let disk = self.disk(disk_id);
+        let image = disk.filter(|disk| disk.is_persistent).and_then(|disk| disk.image_id);
+        image.map_or_else(|| mark::vdi_name(self.vm_id, disk_id), mark::image)
+    }
+
+    /// The uuid by which OpenNebula calls the image or disk.
+    fn key(&self, disk_id: u32, named: Option<&Uuid>) -> Option<Uuid> {
+        let image = self.disk(disk_id).filter(|disk| disk.is_persistent);
+        let was = self.was(disk_id);
+        let of_image = image.and_then(|disk| disk.source.parse().ok());
+        let of_tagged = was.filter(|was| !was.tags.is_empty()).map(lineage::key);
+        of_tagged.or(of_image).or_else(|| named.cloned()).or_else(|| was.map(|was| was.uuid.clone()))
+    }
+}
+
+/// Whole or not at all.
+fn name_vdi(file: &Path, vdi: &Uuid) -> Result<()> {
+    if fs::read_to_string(file).is_ok_and(|text| text.trim() == vdi.to_string()) {
+        return Ok(());
+    }
+    let what = || format!("cannot write {vdi} into {}", file.display());
+    let mut new =
+        tempfile::NamedTempFile::new_in(file.parent().unwrap_or(Path::new("."))).with_context(what)?;
+    writeln!(new, "{vdi}").and_then(|()| new.as_file().sync_all()).with_context(what)?;
+    new.persist(file).with_context(what)?;
+    Ok(())
+}
