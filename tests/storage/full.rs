@@ -7,10 +7,10 @@ use std::process::Command;
 
 const MB: u64 = 1 << 20;
 
-/// An SR on which every VDI takes its whole size, with room for an image of 2 MB and little more; it is the one of
-/// both datastores.
+/// An SR on which every VDI takes its whole size and tables, 8 MiB for one of 2 MB, with room for a clone of such a
+/// one and little more; it is the one of both datastores.
 fn small_sr(site: &Site) -> String {
-    let capacity = "physical-size=6MiB";
+    let capacity = "physical-size=40MiB";
     let host = site.host.xe(&["host-list", "name-label=xcp-a", "--minimal"]);
     let host = format!("host-uuid={host}");
     let sr = site.host.xe(&["sr-create", "name-label=Small", "type=lvm", capacity, &host]);
