@@ -19,6 +19,8 @@ pub struct Vm {
     pub memory_mb: u64,
     pub memory_max_mb: u64,
     pub disks: Vec<Disk>,
+    /// The DISK_IDs that have snapshots of their own (SNAPSHOTS).
+    pub snapshotted_disks: Vec<u32>,
     pub nics: Vec<Nic>,
     pub context: Option<ContextDisc>,
     /// The system datastore of the last history record.
@@ -61,6 +63,7 @@ impl Vm {
             memory_mb,
             memory_max_mb,
             disks: template.all("DISK").map(Disk::read).collect::<Result<_>>()?,
+            snapshotted_disks: snapshotted_disks(vm)?,
             nics: Nic::all(&template)?,
             context,
             ds_id: last_datastore(vm)?,
@@ -87,6 +90,11 @@ impl ContextDisc {
         let target = context.text("TARGET").to_owned();
         Ok(context.get("DISK_ID")?.map(|disk_id| ContextDisc { disk_id, target }))
     }
+}
+
+fn snapshotted_disks(vm: &Element) -> Result<Vec<u32>> {
+    let of = vm.all("SNAPSHOTS").filter(|snapshots| snapshots.all("SNAPSHOT").next().is_some());
+    of.map(|snapshots| snapshots.need("DISK_ID")).collect()
 }
 
 fn last_datastore(vm: &Element) -> Result<Option<u32>> {

@@ -45,6 +45,20 @@ impl Life {
         self.site.host.run("shutdown", &[uuid, "xcp-a", "1", "xcp-a"], &message.stdin)
     }
 
+    /// What OpenNebula says of the VM: disk 0 is of an `xcp` datastore.
+    fn message(&self, recorded: &str, persistent: bool, with_snapshots: bool) -> Vec<u8> {
+        let save = if persistent { "YES" } else { "NO" };
+        let snapshots = "<SNAPSHOTS><DISK_ID>0</DISK_ID><SNAPSHOT><ID>0</ID></SNAPSHOT></SNAPSHOTS><BACKUPS>";
+        let recorded = Recorded::load(recorded)
+            .with(DISK_0, IN_XCP)
+            .with("/var/lib/one//datastores/1/cc46389fb33d6f36eb7d6179f1824f52", &self.source)
+            .with("<BACKUPS>", if with_snapshots { snapshots } else { "<BACKUPS>" });
+        let document = String::from_utf8(recorded.stdin).unwrap();
+        let (head, disk) = document.split_once("<DISK_ID><![CDATA[0]]>").unwrap();
+        let disk = disk.replacen("<SAVE><![CDATA[NO]]>", &format!("<SAVE><![CDATA[{save}]]>"), 1);
+        format!("{head}<DISK_ID><![CDATA[0]]>{disk}").into_bytes()
+    }
+
     /// What OpenNebula calls for a VM that is gone: its disks, then its folder.
     fn delete(&self) {
         self.site.tm("delete", &[&self.place("/disk.0"), "1", "101"]).ok();
@@ -153,15 +167,7 @@ fn after_a_vms_snapshot_the_image_and_its_snapshots_are_found_by_the_uuid_that_o
         let host = &life.site.host;
         let vm = life.deploy();
         let (first, place) = (life.disk(), life.place("/disk.0"));
-        // A persistent image's snapshots are told by its SOURCE, which the message has.
-        let save = if script == "ln" { "YES" } else { "NO" };
-        let message = |name: &str| {
-            let recorded = Recorded::load(name).with(DISK_0, IN_XCP);
-            let document = String::from_utf8(recorded.stdin).unwrap();
-            let (head, disk) = document.split_once("<DISK_ID><![CDATA[0]]>").unwrap();
-            let disk = disk.replacen("<SAVE><![CDATA[NO]]>", &format!("<SAVE><![CDATA[{save}]]>"), 1);
-            format!("{head}<DISK_ID><![CDATA[0]]>{disk}").into_bytes()
-        };
+        let message = |name: &str| life.message(name, script == "ln", true);
         life.site.tm("snap_create_live", &[&place, "0", "1", "101"]).ok();
         host.write_vdi(&first, 0, b"guest");
         let snapshot =
@@ -189,4 +195,54 @@ fn after_a_vms_snapshot_the_image_and_its_snapshots_are_found_by_the_uuid_that_o
             assert_eq!(&host.vdi_bytes(&life.disk())[..5], b"boot\0");
         }
     }
+}
+
+#[test]
+fn a_vms_snapshot_with_one_disk_is_gone_back_to_with_eight_calls() {
+    for script in ["ln", "clone"] {
+        let life = Life::begin(script);
+        let host = &life.site.host;
+        let vm = life.deploy();
+        // The swap disk is a file in what was recorded: detached, the disk is the only one.
+        let of = format!("vm-uuid={vm}");
+        let disk = host.xe(&["vbd-list", &of, "userdevice=0", "--minimal"]);
+        let all = host.xe(&["vbd-list", &of, "type=Disk", "--minimal"]);
+        for uuid in all.split(',').filter(|uuid| *uuid != disk) {
+            host.xe(&["vbd-unplug", &format!("uuid={uuid}")]);
+            host.xe(&["vbd-destroy", &format!("uuid={uuid}")]);
+        }
+        let run = |action: &str, what: &str| {
+            host.forget_calls();
+            host.run(action, &[&vm, what, "1", "xcp-a"], &life.message(action, script == "ln", false)).ok()
+        };
+        let snapshot = run("snapshot_create", "0");
+        run("snapshot_revert", &snapshot);
+        let calls = host.calls();
+        assert!(calls.len() <= 8, "{script}: {calls:#?}");
+        assert_eq!(life.disk(), host.vdi_in(&vm, "0"), "{script}");
+    }
+}
+
+#[test]
+fn after_a_vms_snapshot_gc_judges_the_image_by_what_opennebula_keeps() {
+    let life = Life::begin("ln");
+    let vm = life.deploy();
+    let run = |action: &str, what: &str| {
+        let message = life.message(action, true, false);
+        life.site.host.run(action, &[&vm, what, "1", "xcp-a"], &message).ok()
+    };
+    let snapshot = run("snapshot_create", "0");
+    run("snapshot_revert", &snapshot);
+    let image = life.disk();
+    life.shutdown(TERMINATE, &vm).ok();
+    life.site.tm("mvds", &[&life.place("/disk.0"), &life.source, "1", "101"]).ok();
+    life.delete();
+    let gc = |source: &str| {
+        let list = format!("<IMAGE_POOL><IMAGE><ID>99</ID><SOURCE>{source}</SOURCE></IMAGE></IMAGE_POOL>");
+        std::fs::write(life.site.host.path("images.xml"), list).unwrap();
+        life.site.gc(&["--images-of", "images.xml"]).ok()
+    };
+    assert_eq!(gc(&life.source), "");
+    let shown = gc("11111111-2222-3333-4444-000000000001");
+    assert!(shown.contains(&format!("VDI {image}")) && shown.contains("OpenNebula has no image"), "{shown}");
 }

@@ -21,12 +21,13 @@ pub struct Names<'a> {
     vm_id: u32,
     disks: &'a [Disk],
     folder: Option<PathBuf>,
-    /// The disks of `xcp` datastores.
-    on_srs: Vec<(u32, Vdi)>,
+    /// The disks whose uuid OpenNebula's message does not tell.
+    asked_of: Vec<(u32, Vdi)>,
 }
 
 impl<'a> Names<'a> {
-    /// Asks for the tags that will be gone. XAPI gives none to clones (`xapi_vdi.ml` `snapshot_and_clone`).
+    /// Asks for the tags that will be gone and are wanted. XAPI gives none to clones (`xapi_vdi.ml`
+    /// `snapshot_and_clone`), but the name-label of before.
     pub fn look_up(
         xe: &'a Xe,
         conf: &Conf,
@@ -37,16 +38,24 @@ impl<'a> Names<'a> {
     ) -> Result<Names<'a>> {
         let said = message.and_then(|message| message.vm_folder.as_deref());
         let folder = message.and_then(|message| conf.vm_folder(message.vm.ds_id, vm_id, said));
-        let on_srs: Vec<(u32, &Uuid)> = before
+        let disks = message.map_or(&[][..], |message| &message.vm.disks);
+        let snapshotted = message.map_or(&[][..], |message| &message.vm.snapshotted_disks);
+        let is_asked = |disk_id: u32| match disks.iter().find(|disk| disk.disk_id == disk_id) {
+            Some(disk) if disk.is_persistent => image_uuid(disk).is_none(),
+            // Without snapshots of its own it is called by its `disk.N` alone.
+            Some(_) => snapshotted.contains(&disk_id),
+            None => true,
+        };
+        let asked: Vec<(u32, &Uuid)> = before
             .iter()
             .filter(|vbd| vbd.kind == Kind::Disk && !mark::goes_with_vm(vbd))
             .filter_map(|vbd| Some((mark::disk_id(vbd)?, vbd.vdi_uuid.as_ref()?)))
+            .filter(|(disk_id, _)| is_asked(*disk_id))
             .collect();
-        let found = parallel::map(&on_srs, |(disk_id, vdi)| Ok((*disk_id, Vdi::find(xe, vdi)?)));
+        let found = parallel::map(&asked, |(disk_id, vdi)| Ok((*disk_id, Vdi::find(xe, vdi)?)));
         let found = found.into_iter().collect::<Result<Vec<_>>>()?;
-        let on_srs = found.into_iter().filter_map(|(disk_id, vdi)| Some((disk_id, vdi?))).collect();
-        let disks = message.map_or(&[][..], |message| &message.vm.disks);
-        Ok(Names { xe, uuid, vm_id, disks, folder, on_srs })
+        let asked_of = found.into_iter().filter_map(|(disk_id, vdi)| Some((disk_id, vdi?))).collect();
+        Ok(Names { xe, uuid, vm_id, disks, folder, asked_of })
     }
 
     /// Gives all of it to the VDIs that the VM has now.
@@ -82,34 +91,36 @@ impl<'a> Names<'a> {
         let folder = self.folder.as_deref().context("no message tells where the VM's files are")?;
         let file = folder.join(format!("disk.{disk_id}"));
         let named: Option<Uuid> = fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
-        let source = self.key(disk_id, named.as_ref()).map(|key| vdi::add_tag(vdi, &mark::source(&key)));
-        let own = vdi::add_tag(vdi, &self.own_tag(disk_id));
-        let calls: Vec<Call> = [own, vbd::disown(&vbd.uuid)].into_iter().chain(source).collect();
+        let tags = self.tags(disk_id, named.as_ref()).into_iter().map(|tag| vdi::add_tag(vdi, &tag));
+        let calls: Vec<Call> = [vbd::disown(&vbd.uuid)].into_iter().chain(tags).collect();
         for done in parallel::map(&calls, |call| self.xe.run(call)) {
             done?;
         }
         name_vdi(&file, vdi)
     }
 
-    fn was(&self, disk_id: u32) -> Option<&Vdi> {
-        self.on_srs.iter().find(|(id, _)| *id == disk_id).map(|(_, vdi)| vdi)
-    }
-
-    /// What tells whose disk it is. A VDI without comes from a revert that was cut short.
-    fn own_tag(&self, disk_id: u32) -> String {
+    /// What tells whose disk it is, and by which uuid OpenNebula calls it where `disk.N` does not. Of an image that
+    /// is called by its uuid, the name-label tells the number.
+    fn tags(&self, disk_id: u32, named: Option<&Uuid>) -> Vec<String> {
         let disk = self.disk(disk_id);
-        let image = disk.filter(|disk| disk.is_persistent).and_then(|disk| disk.image_id);
-        image.map_or_else(|| mark::vdi_name(self.vm_id, disk_id), mark::image)
-    }
-
-    /// The uuid by which OpenNebula calls the image or disk.
-    fn key(&self, disk_id: u32, named: Option<&Uuid>) -> Option<Uuid> {
-        let image = self.disk(disk_id).filter(|disk| disk.is_persistent);
-        let was = self.was(disk_id);
-        let of_image = image.and_then(|disk| disk.source.parse().ok());
+        let persistent = disk.filter(|disk| disk.is_persistent);
+        if let Some(key) = persistent.and_then(image_uuid) {
+            return vec![mark::source(&key)];
+        }
+        let own = persistent
+            .and_then(|disk| disk.image_id)
+            .map_or_else(|| mark::vdi_name(self.vm_id, disk_id), mark::image);
+        let was = self.asked_of.iter().find(|(id, _)| *id == disk_id).map(|(_, vdi)| vdi);
+        // One without tags comes from a revert that was cut short.
         let of_tagged = was.filter(|was| !was.tags.is_empty()).map(lineage::key);
-        of_tagged.or(of_image).or_else(|| named.cloned()).or_else(|| was.map(|was| was.uuid.clone()))
+        let key = was.and_then(|was| of_tagged.or(named.cloned()).or(Some(was.uuid.clone())));
+        [own].into_iter().chain(key.as_ref().map(mark::source)).collect()
     }
+}
+
+/// The uuid by which OpenNebula calls an image.
+fn image_uuid(disk: &Disk) -> Option<Uuid> {
+    disk.source.parse().ok()
 }
 
 /// Whole or not at all.

@@ -113,7 +113,7 @@ impl Search<'_> {
         if let Some(key) = mark::snapshot_of(&vdi.tags) {
             return (!self.has_vdi(&key)).then(|| found("what it is a snapshot of is gone", advice()))?;
         }
-        if let Some(image_id) = mark::image_of_vdi(&vdi.tags) {
+        if let Some(image_id) = image_of(vdi, &name.label) {
             let is_unknown = self.images.is_some_and(|images| images.lacks(image_id, &lineage::key(vdi)));
             return is_unknown.then(|| found("OpenNebula has no image of this uuid", advice()))?;
         }
@@ -160,6 +160,12 @@ impl Search<'_> {
         let mut others = self.vdis.iter().filter(|vdi| vdi.uuid != *than && lineage::key(vdi) == *key);
         others.any(|vdi| !is_waiting(vdi))
     }
+}
+
+/// An image after a VM's snapshot was gone back to has its own tag no more: its name tells the number.
+fn image_of(vdi: &Vdi, name: &str) -> Option<u32> {
+    let named = mark::source_of_vdi(&vdi.tags).and_then(|_| mark::image_of_vdi(&[name.to_owned()]));
+    mark::image_of_vdi(&vdi.tags).or(named)
 }
 
 /// Whether scripts of ours give such a name to a clone.
