@@ -72,8 +72,6 @@ pub enum Action {
     Datastore(datastore::Args),
     Tm(tm::Args),
     Console(console::Args),
-    #[command(name = console_relay::NAME, hide = true)]
-    ConsoleRelay(console_relay::Args),
     #[command(name = control::SCRIPT)]
     MonitorControl(control::Args),
     #[command(name = client::NAME, hide = true)]
@@ -93,22 +91,39 @@ pub enum Action {
     Other(Vec<OsString>),
 }
 
+/// Does what the command line asks for, and reports it.
+pub fn run(args: Vec<OsString>) -> ExitCode {
+    let args = expand_link(args);
+    if let Some(called_as) = console_relay::called_as(&args) {
+        let caller = Caller { called_as, verbose: false };
+        let result = console_relay::run(&caller);
+        return reported(&caller, console_relay::NAME, result);
+    }
+    match Cli::try_parse_from(args) {
+        Ok(cli) => cli.run(),
+        Err(usage) => report::usage(&usage),
+    }
+}
+
+fn reported(caller: &Caller, name: &str, result: Result<String>) -> ExitCode {
+    match result {
+        Ok(answer) => report::success(&answer),
+        Err(error) => {
+            let release = Release::beside(&caller.called_as);
+            report::failure(name, &error, release.is_some_and(|release| release.marks_errors()))
+        }
+    }
+}
+
 impl Cli {
-    /// Does what the command line asks for, and reports it.
-    pub fn run(self) -> ExitCode {
+    fn run(self) -> ExitCode {
         // OpenNebula calls `./monitord-client_control.sh`, and what is above that is looked for. By hand the
         // program itself tells where the settings are.
         let called_as = self.called_as.or_else(|| env::current_exe().ok()).unwrap_or_default();
         let called_as = std::path::absolute(&called_as).unwrap_or(called_as);
         let caller = Caller { called_as, verbose: self.verbose };
         let (name, result) = self.action.run(&caller);
-        match result {
-            Ok(answer) => report::success(&answer),
-            Err(error) => {
-                let release = Release::beside(&caller.called_as);
-                report::failure(&name, &error, release.is_some_and(|release| release.marks_errors()))
-            }
-        }
+        reported(&caller, &name, result)
     }
 }
 
@@ -144,7 +159,6 @@ impl Action {
             Action::Datastore(args) => return datastore::run(caller, args),
             Action::Tm(args) => return tm::run(caller, args),
             Action::Console(args) => ("console", console::run(caller, args)),
-            Action::ConsoleRelay(args) => (console_relay::NAME, console_relay::run(caller, args)),
             Action::MonitorControl(args) => (control::SCRIPT, control::run(caller, args)),
             Action::MonitorClient(args) => (client::NAME, client::run(caller, args)),
             Action::Doctor(args) => ("doctor", doctor::run(caller, args)),

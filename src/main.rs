@@ -1,7 +1,6 @@
 //! `one-xcp`: one program behind every script that OpenNebula calls for its XCP hosts.
 
-use clap::Parser;
-use one_xcp::{cli, report};
+use one_xcp::cli;
 use std::env;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -12,10 +11,7 @@ fn main() -> ExitCode {
     if let Some(answer) = simulated(&args) {
         return answer;
     }
-    match cli::Cli::try_parse_from(cli::expand_link(args)) {
-        Ok(cli) => cli.run(),
-        Err(usage) => report::usage(&usage),
-    }
+    cli::run(args)
 }
 
 /// Called as `xe`, as `one-xcp xe …` or `one-xcp sim …`, the program is the simulated pool.
