@@ -1,7 +1,7 @@
 //! What tenants and guests wrote: a VM's name, its guest's addresses. Such text may hold line breaks, and so
 //! whole records of others; it is never read out of a list of records.
 
-use super::session::values_call;
+use super::lists::values_call;
 use super::{Uuid, Xe};
 use crate::report::Result;
 use anyhow::Context;

@@ -7,6 +7,7 @@ pub mod error;
 pub mod free_text;
 pub mod guest_script;
 pub mod host;
+mod lists;
 pub mod network;
 pub mod pluggable;
 pub mod power_state;

@@ -1,6 +1,6 @@
 //! How `xe` is called: where, as whom, for how long, and when once more.
 
-use super::{Call, Record, Shared, Uuid, XeError, record};
+use super::{Call, Shared, XeError};
 use crate::process;
 use crate::report::{self, Result};
 use crate::retry::Retry;
@@ -95,7 +95,7 @@ impl Xe {
         text(call, self.bytes(call, limit)?)
     }
 
-    fn bytes(&self, call: &Call, limit: Duration) -> Result<Vec<u8>> {
+    pub(super) fn bytes(&self, call: &Call, limit: Duration) -> Result<Vec<u8>> {
         let asked = self.retry.run(|| self.run_once(call, limit), |error| may_ask_again(call, error));
         match asked {
             Err(error) if self.turns_to_coordinator(&error) => {
@@ -109,63 +109,6 @@ impl Xe {
     pub fn ask<T: std::str::FromStr<Err: Into<anyhow::Error>>>(&self, call: &Call) -> Result<T> {
         let answer = self.run(call)?;
         answer.trim().parse().map_err(Into::into).with_context(|| format!("{call} answered something else"))
-    }
-
-    /// Lists `fields` of the objects of `class` that `filters` leave, each record through `read`.
-    pub fn list<T>(
-        &self,
-        class: &str,
-        fields: &[&str],
-        filters: &[(&str, &str)],
-        read: impl Fn(&Record<'_>) -> Result<T>,
-    ) -> Result<Vec<T>> {
-        let call = super::call(format!("{class}-list"))
-            .set_all(filters.iter().copied())
-            .set("params", fields.join(","));
-        let answer = self.shared_answer(&call, || self.run(&call))?;
-        record::parse(&answer, fields)
-            .iter()
-            .map(&read)
-            .collect::<Result<_>>()
-            .with_context(|| call.to_string())
-    }
-
-    /// What `ask` answers, or has just answered another program that asked for the same. Where nothing is shared
-    /// it is asked.
-    pub(super) fn shared_answer(&self, call: &Call, ask: impl FnOnce() -> Result<String>) -> Result<String> {
-        let Some(shared) = self.shared.as_ref().filter(|_| call.is_of_whole_pool()) else { return ask() };
-        let uuid = super::call("pool-list").set("params", "uuid").set("minimal", true);
-        let pool = shared.pool(|| self.ask(&uuid))?;
-        // Whoever asks meanwhile may take as long as we might.
-        shared.answer(&pool, call, self.limit, &self.stop, ask)
-    }
-
-    /// One field of the objects that `filters` leave, in the order of all lists with these filters. Unlike the
-    /// records of [`Xe::list`] these cannot be forged, whatever anybody wrote into the field.
-    pub fn values(&self, class: &str, field: &str, filters: &[(&str, &str)]) -> Result<Vec<String>> {
-        let call = values_call(class, field, filters);
-        Ok(record::values(&self.shared_answer(&call, || self.values_text(&call))?))
-    }
-
-    /// The same as it is at this moment, whatever others have been answered.
-    pub(super) fn values_now(
-        &self,
-        class: &str,
-        field: &str,
-        filters: &[(&str, &str)],
-    ) -> Result<Vec<String>> {
-        Ok(record::values(&self.values_text(&values_call(class, field, filters))?))
-    }
-
-    fn values_text(&self, call: &Call) -> Result<String> {
-        self.stop.check()?;
-        // One guest's text that is no UTF-8 is that guest's alone.
-        Ok(String::from_utf8_lossy(&self.bytes(call, self.limit)?).into_owned())
-    }
-
-    /// One field of one object, as XAPI computes it at this moment.
-    pub fn param_get(&self, class: &str, uuid: &Uuid, field: &str) -> Result<String> {
-        self.run(&super::call(format!("{class}-param-get")).set("uuid", uuid).set("param-name", field))
     }
 
     fn run_once(&self, call: &Call, limit: Duration) -> Result<Vec<u8>> {
@@ -231,14 +174,6 @@ impl Xe {
         *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(coordinator.clone());
         true
     }
-}
-
-/// The list of one field alone, as `a,b,c`.
-pub(super) fn values_call(class: &str, field: &str, filters: &[(&str, &str)]) -> Call {
-    super::call(format!("{class}-list"))
-        .set_all(filters.iter().copied())
-        .set("params", field)
-        .set("minimal", true)
 }
 
 fn text(call: &Call, answer: Vec<u8>) -> Result<String> {

@@ -3,12 +3,14 @@
 
 mod changed;
 mod raw;
-mod vhd;
 mod vhd_layout;
+mod vhd_read;
+mod vhd_write;
 
 pub use changed::blocks as changed_blocks;
 pub use raw::{export_raw, import_raw};
-pub use vhd::{export_vhd, import_vhd};
+pub use vhd_read::import_vhd;
+pub use vhd_write::export_vhd;
 
 use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;

@@ -10,6 +10,8 @@ pub const FOOTER_LEN: usize = 512;
 pub const HEADER_LEN: usize = 1024;
 /// The entry of the block allocation table for a block that is not in the file.
 pub const ABSENT: u32 = u32::MAX;
+/// The format's largest disk, 2040 GiB, in blocks of 2 MiB; a larger table is taken for a broken header.
+pub const MAX_ENTRIES: u32 = 2040 * 512;
 
 const FOOTER_COOKIE: [u8; 8] = *b"conectix";
 const HEADER_COOKIE: [u8; 8] = *b"cxsparse";

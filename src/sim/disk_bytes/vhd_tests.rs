@@ -1,5 +1,5 @@
-use super::super::{export_raw, import_raw};
 use super::*;
+use crate::sim::disk_bytes::{export_raw, import_raw, import_vhd};
 use std::path::PathBuf;
 use std::process::Command;
 use tempfile::TempDir;

@@ -21,6 +21,7 @@ mod uninstall;
 mod vbd;
 mod vdi;
 mod vif;
+mod vm_cd;
 mod vm_disk;
 mod vtpm;
 
@@ -32,7 +33,7 @@ use super::print::Record;
 
 /// Every verb but those that each class has.
 pub fn all() -> impl Iterator<Item = &'static Verb> {
-    let tables: [&'static [Verb]; 17] = [
+    let tables: [&'static [Verb]; 18] = [
         host::VERBS,
         install::VERBS,
         memory::VERBS,
@@ -48,6 +49,7 @@ pub fn all() -> impl Iterator<Item = &'static Verb> {
         vbd::VERBS,
         vdi::VERBS,
         vif::VERBS,
+        vm_cd::VERBS,
         vm_disk::VERBS,
         vtpm::VERBS,
     ];

@@ -1,15 +1,19 @@
 //! `one-xcp sim …`: makes, breaks and shows the simulated pool.
 
+mod failing;
+mod guest;
+
 use super::dump::dump;
 use super::fault::{self, Fault, Kind};
 use super::init::{self, Options};
 use super::log;
-use super::row::Class;
 use super::seed;
 use super::serve;
 use super::store::Store;
-use anyhow::{Context, Result, bail};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use failing::Failing;
+use guest::Guest;
 use std::ffi::OsString;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -73,52 +77,6 @@ enum Action {
     },
 }
 
-#[derive(Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
-struct Failing {
-    /// The verb; `any` for all.
-    verb: String,
-    /// Which call from now on.
-    #[arg(long, default_value_t = 1)]
-    nth: u64,
-    /// The code that XAPI gives.
-    #[arg(long, default_value = "INTERNAL_ERROR")]
-    code: String,
-    /// The parameters of the code.
-    #[arg(long, value_delimiter = ',')]
-    params: Vec<String>,
-    /// Do the work first.
-    #[arg(long)]
-    after: bool,
-    /// Print garbage and exit with 0 instead of failing.
-    #[arg(long, conflicts_with_all = ["code", "params", "after"])]
-    garbage: bool,
-    /// Only that call (the default).
-    #[arg(long, conflicts_with = "always")]
-    once: bool,
-    /// That call and all later ones.
-    #[arg(long)]
-    always: bool,
-}
-
-#[derive(Args)]
-struct Guest {
-    /// The VM: uuid or name-label.
-    vm: String,
-    /// Whether it has PV drivers: `tools=yes`, `tools=no`, `tools=hang` (it never shuts down); its first
-    /// address: `ip=192.0.2.1`; whether its agent runs scripts: `scripts=yes`.
-    #[arg(required = true, value_name = "tools=…|ip=…|scripts=…")]
-    settings: Vec<String>,
-}
-
-/// Words of `tools=`.
-#[derive(Clone, Copy, ValueEnum)]
-enum Tools {
-    Yes,
-    No,
-    Hang,
-}
-
 /// Runs one `sim` command line (`args` begins with its name: `init`, `fail`, …).
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let control = match Control::try_parse_from(std::iter::once("one-xcp sim".into()).chain(args)) {
@@ -167,60 +125,4 @@ fn run(action: Action) -> Result<String> {
 /// How many calls pass before the `nth`.
 fn pass(nth: u64) -> Result<u64> {
     nth.checked_sub(1).context("calls are counted from 1")
-}
-
-impl Failing {
-    fn fault(self) -> Result<Fault> {
-        let kind = if self.garbage {
-            Kind::Garbage
-        } else if self.after {
-            Kind::FailsAfter { code: self.code, params: self.params }
-        } else {
-            Kind::Fails { code: self.code, params: self.params }
-        };
-        Ok(Fault { verb: self.verb, pass: pass(self.nth)?, always: self.always && !self.once, kind })
-    }
-}
-
-impl Guest {
-    fn apply(&self, store: &Store) -> Result<()> {
-        store.change(|pool| {
-            let found = pool.rows(Class::Vm).iter();
-            let mut found = found.filter(|vm| vm.uuid == self.vm || vm.get("name-label") == self.vm);
-            let uuid = match (found.next(), found.next()) {
-                (Some(vm), None) => vm.uuid.to_string(),
-                (None, _) => return (Err(anyhow::anyhow!("there is no VM {}", self.vm)), false),
-                _ => return (Err(anyhow::anyhow!("there are several VMs named {}", self.vm)), false),
-            };
-            let now = pool.now();
-            let Ok(row) = pool.edit(Class::Vm, &uuid) else { return (Ok(()), false) };
-            let set = self.settings.iter().try_for_each(|setting| set(row, setting, &now));
-            let done = set.is_ok();
-            (set, done)
-        })?
-    }
-}
-
-fn set(row: &mut super::row::Row, setting: &str, now: &str) -> Result<()> {
-    match setting.split_once('=') {
-        Some(("scripts", word @ ("yes" | "no"))) => {
-            row.set("sim-scripts", if word == "yes" { "true" } else { "" });
-        }
-        Some(("ip", address)) => row.set("sim-guest-ip", address.to_owned()),
-        Some(("tools", word)) => {
-            let tools = Tools::from_str(word, false).map_err(anyhow::Error::msg)?;
-            let (kept, guest) = match tools {
-                Tools::Yes => ("yes", "tools"),
-                Tools::No => ("no", "bare"),
-                Tools::Hang => ("hang", "tools"),
-            };
-            row.set("sim-tools", kept);
-            if ["running", "paused"].contains(&row.get("power-state")) {
-                row.set("sim-guest", guest);
-                row.set("sim-guest-updated", now.to_owned());
-            }
-        }
-        _ => bail!("{setting} is none of tools=…, scripts=yes, scripts=no, ip=…"),
-    }
-    Ok(())
 }
