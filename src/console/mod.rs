@@ -12,6 +12,7 @@ mod pipe;
 mod relay;
 mod rfb;
 mod seal;
+mod serve;
 mod start;
 mod viewers;
 mod vnc_auth;

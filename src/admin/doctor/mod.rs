@@ -8,6 +8,7 @@ mod networks;
 mod program;
 mod remotes;
 mod settings;
+mod srs;
 mod storage;
 
 use super::text;

@@ -4,37 +4,18 @@
 use super::finding::Finding;
 use super::hosts::Member;
 use super::some;
+use super::srs::{Pbd, Pool, Sr, pbds, pool, srs};
 use crate::action::deploy;
 use crate::one::Conf;
 use crate::parallel;
 use crate::report::Result;
-use crate::xe::{Record, Uuid, Xe};
+use crate::xe::{Uuid, Xe};
 use std::collections::HashMap;
 
 /// Less than this is an SR that is full, less than a tenth is one that will be.
 const FULL_BYTES: i64 = 1 << 30;
 
-struct Sr {
-    uuid: Uuid,
-    name: String,
-    content_type: String,
-    is_shared: bool,
-    size_bytes: i64,
-    used_bytes: i64,
-}
-
-struct Pbd {
-    uuid: Uuid,
-    sr: Uuid,
-    host: Uuid,
-    is_attached: bool,
-}
-
-struct Pool {
-    uuid: Uuid,
-    default_sr: Option<Uuid>,
-    suspend_sr: Option<Uuid>,
-}
+const DEFAULT_SR: &str = "default SR";
 
 pub fn check(xe: &Xe, conf: &Conf, hosts: &[Member]) -> Result<Vec<Finding>> {
     let ((pool, srs), (pbds, templates)) = parallel::both(
@@ -50,44 +31,7 @@ pub fn check(xe: &Xe, conf: &Conf, hosts: &[Member]) -> Result<Vec<Finding>> {
     Ok(found)
 }
 
-fn pool(xe: &Xe) -> Result<Option<Pool>> {
-    let read = |record: &Record<'_>| {
-        Ok(Pool {
-            uuid: record.get("uuid")?,
-            default_sr: record.optional("default-SR")?,
-            suspend_sr: record.optional("suspend-image-SR")?,
-        })
-    };
-    Ok(xe.list("pool", &["uuid", "default-SR", "suspend-image-SR"], &[], read)?.pop())
-}
-
-fn srs(xe: &Xe) -> Result<Vec<Sr>> {
-    let fields = ["uuid", "name-label", "content-type", "shared", "physical-size", "physical-utilisation"];
-    xe.list("sr", &fields, &[], |record| {
-        Ok(Sr {
-            uuid: record.get("uuid")?,
-            name: record.text("name-label").to_owned(),
-            content_type: record.text("content-type").to_owned(),
-            is_shared: record.text("shared") == "true",
-            size_bytes: record.text("physical-size").parse().unwrap_or(-1),
-            used_bytes: record.text("physical-utilisation").parse().unwrap_or(-1),
-        })
-    })
-}
-
-fn pbds(xe: &Xe) -> Result<Vec<Pbd>> {
-    xe.list("pbd", &["uuid", "sr-uuid", "host-uuid", "currently-attached"], &[], |record| {
-        Ok(Pbd {
-            uuid: record.get("uuid")?,
-            sr: record.get("sr-uuid")?,
-            host: record.get("host-uuid")?,
-            is_attached: record.text("currently-attached") == "true",
-        })
-    })
-}
-
 fn default_sr(conf: &Conf, pool: Option<&Pool>, srs: &[Sr], pbds: &[Pbd], hosts: &[Member]) -> Finding {
-    const SUBJECT: &str = "default SR";
     let setting = conf.optional("DEFAULT_SR");
     let default = pool.and_then(|pool| pool.default_sr.as_ref());
     let is_meant = |sr: &&Sr| match setting {
@@ -95,43 +39,47 @@ fn default_sr(conf: &Conf, pool: Option<&Pool>, srs: &[Sr], pbds: &[Pbd], hosts:
         None => Some(&sr.uuid) == default,
     };
     let named: Vec<&Sr> = srs.iter().filter(is_meant).collect();
-    let uuid = pool.map_or("…".to_owned(), |pool| pool.uuid.to_string());
-    let sr = match (named.as_slice(), setting) {
-        ([sr], _) => *sr,
+    let [sr] = named.as_slice() else { return not_one(&named, setting, pool) };
+    if sr.content_type == "iso" {
+        return Finding::mend(DEFAULT_SR, format!("{} holds only ISO images", sr.name), "choose another");
+    }
+    reached_by_all(sr, pbds, hosts)
+}
+
+/// The default SR is not there, or is not one only.
+fn not_one(named: &[&Sr], setting: Option<&str>, pool: Option<&Pool>) -> Finding {
+    match (named, setting) {
+        ([], Some(name)) => {
+            Finding::mend(DEFAULT_SR, format!("there is no SR {name:?}"), "correct DEFAULT_SR (xe sr-list)")
+        }
         ([], None) => {
+            let uuid = pool.map_or("…".to_owned(), |pool| pool.uuid.to_string());
             let advice =
                 format!("xe pool-param-set uuid={uuid} default-SR=UUID (xe sr-list), or set DEFAULT_SR");
-            return Finding::mend(SUBJECT, "the pool has none that is there", advice);
-        }
-        ([], Some(name)) => {
-            return Finding::mend(
-                SUBJECT,
-                format!("there is no SR {name:?}"),
-                "correct DEFAULT_SR (xe sr-list)",
-            );
+            Finding::mend(DEFAULT_SR, "the pool has none that is there", advice)
         }
         (several, _) => {
             let text = format!("{} SRs have the name of DEFAULT_SR", several.len());
-            return Finding::mend(SUBJECT, text, "name it by its uuid");
+            Finding::mend(DEFAULT_SR, text, "name it by its uuid")
         }
-    };
-    if sr.content_type == "iso" {
-        return Finding::mend(SUBJECT, format!("{} holds only ISO images", sr.name), "choose another");
     }
+}
+
+fn reached_by_all(sr: &Sr, pbds: &[Pbd], hosts: &[Member]) -> Finding {
     let lacks = |member: &&Member| {
         !pbds.iter().any(|pbd| pbd.sr == sr.uuid && pbd.host == member.host.uuid && pbd.is_attached)
     };
     let without: Vec<String> =
         hosts.iter().filter(lacks).map(|member| member.host.name_label.clone()).collect();
     if without.is_empty() {
-        return Finding::fine(SUBJECT, format!("{} ({})", sr.name, sr.uuid));
+        return Finding::fine(DEFAULT_SR, format!("{} ({})", sr.name, sr.uuid));
     }
     let text = format!("{} is not to be had on {}", sr.name, some(&without));
     if sr.is_shared {
-        Finding::mend(SUBJECT, text, "plug it there (xe pbd-list, xe pbd-plug)")
+        Finding::mend(DEFAULT_SR, text, "plug it there (xe pbd-list, xe pbd-plug)")
     } else {
         Finding::note(
-            SUBJECT,
+            DEFAULT_SR,
             text,
             "VMs cannot run there; use a shared SR, or another DEFAULT_SR on each host",
         )
