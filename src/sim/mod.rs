@@ -21,6 +21,7 @@ mod refuse;
 mod row;
 mod seed;
 mod select;
+mod sequence;
 mod serve;
 mod storage;
 mod store;
