@@ -26,9 +26,9 @@ pub fn run(args: &Args) -> Result<String> {
     if args.keep {
         let folder = folder.keep();
         report::say("");
-        report::say(&format!("Kept in {}. To go on with it:", folder.display()));
+        report::say(&format!("Kept in {}: remove it when you are done. To go on with it:", folder.display()));
         report::say(&format!(
-            "  export XE_SIM={0}/pool DATASTORE_LOCATION={0}/datastores PATH={0}/bin:$PATH",
+            "  export XE_SIM={0}/pool DATASTORE_LOCATION={0}/datastores TMPDIR={0} CONSOLE=no PATH={0}/bin:$PATH",
             folder.display()
         ));
         let deployment_file = folder.join("datastores/0/1/deployment.0");

@@ -1,6 +1,6 @@
 //! Faults set by hand: calls that fail, hang, are slow or print garbage.
 
-use super::refuse::{Fail, Outcome, Param, refused};
+use super::refuse::{Fail, Outcome, Param, internal, refused};
 use super::store::Store;
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -142,11 +142,11 @@ pub fn strike(store: &Store, verb: &str) -> Result<Vec<Kind>> {
 }
 
 /// What strikes a call before its work: delays pass, a hang never does, and a failure is given back.
-pub fn before(struck: &[Kind]) -> Outcome<Option<&'static str>> {
+pub fn before(store: &Store, struck: &[Kind]) -> Outcome<Option<&'static str>> {
     for kind in struck {
         match kind {
             Kind::Delays(limit) => thread::sleep(Duration::from_millis(*limit)),
-            Kind::Hangs => hang(),
+            Kind::Hangs => return Err(hang(store)),
             Kind::Fails { code, params } => return Err(failure(code, params)),
             Kind::Garbage => return Ok(Some(GARBAGE)),
             Kind::FailsAfter { .. } | Kind::HangsAfter => {}
@@ -155,18 +155,20 @@ pub fn before(struck: &[Kind]) -> Outcome<Option<&'static str>> {
     Ok(None)
 }
 
-fn hang() -> ! {
-    loop {
-        thread::sleep(Duration::from_secs(3600));
+/// As long as there is a pool: what nobody ends must not stay on the machine for good.
+fn hang(store: &Store) -> Fail {
+    while store.beside("").exists() {
+        thread::sleep(Duration::from_secs(1));
     }
+    internal("the simulated pool is gone")
 }
 
 const GARBAGE: &str = "\u{1}\u{fffd}uuid ( RO: }{ 0x7f <html> Error 42 ,,,\n\n: : not an answer";
 
 /// What strikes a call after its work.
-pub fn after(struck: &[Kind]) -> Outcome<()> {
+pub fn after(store: &Store, struck: &[Kind]) -> Outcome<()> {
     if struck.contains(&Kind::HangsAfter) {
-        hang();
+        return Err(hang(store));
     }
     let failing = struck.iter().find_map(|kind| match kind {
         Kind::FailsAfter { code, params } => Some(failure(code, params)),

@@ -115,11 +115,11 @@ fn answer(home: &Store, store: &Store, request: &Request, call: &mut Call) -> Ou
     called.check(&call.command)?;
     login::check(store, request)?;
     let struck = fault::strike(home, &name)?;
-    if let Some(garbage) = fault::before(&struck)? {
+    if let Some(garbage) = fault::before(home, &struck)? {
         return fault::write_garbage(garbage).map_err(|error| Fail::Simulator(error.to_string()));
     }
     called.run(store, call)?;
-    let after = fault::after(&struck);
+    let after = fault::after(home, &struck);
     if after.is_err() {
         call.out = Printer::new(true);
     }
