@@ -95,17 +95,7 @@ fn a_disk_is_restored_in_its_place() {
     site.host.write_vdi(&first, 0, b"now!");
     site.tm_recorded("snap_create", "").ok();
 
-    site.program("bin/oneimage", "#!/bin/sh\ncat \"$TMPDIR/one/oneimage.$3\"\n");
-    site.has(
-        "oneimage.9",
-        "<?xml version=\"1.0\"?><IMAGE><ID>9</ID><DATASTORE_ID>102</DATASTORE_ID></IMAGE>",
-    );
-    site.has("onedatastore.102", "<DATASTORE><ID>102</ID><DS_MAD>rsync</DS_MAD></DATASTORE>");
-    let ls = "#!/bin/sh\ncat >\"$TMPDIR/told\"; echo \"$*\" >>\"$TMPDIR/told\"\n\
-        echo '{\"0\":\"rsync://102//0:a4/x/disk.0.0\",\"1\":\"rsync://102//0:a4/x/disk.1.0\"}'\n";
-    site.program("remotes/datastore/rsync/ls", ls);
-    let taken = site.host.path("taken").display().to_string();
-    site.program("remotes/datastore/downloader.sh", &format!("#!/bin/sh\nexec cat '{taken}'\n"));
+    site.has_backup("taken");
     let words = [FOLDER, "2", "9", "-1", "0"];
     let restore = |site: &Site| (site.tm_command("restore", &words), Vec::new());
     site.each_in(&[Wrong::AnswerLost, Wrong::Killed], &restore, &|site, step| {

@@ -5,6 +5,9 @@ use crate::site::Site;
 use std::fs;
 use std::process::Command;
 
+/// The arguments of the scripts around a backup of VM 2's disk 0.
+const BACKUP: [&str; 6] = ["xcp-a:/var/lib/one//datastores/100/2", "0", "-", "0", "2", "100"];
+
 /// A site with a small image, and its clone as disk 0 of VM 2.
 fn with_disk() -> (Site, String) {
     let site = Site::new();
@@ -133,6 +136,17 @@ fn snap_create_and_live() {
 }
 
 #[test]
+fn snap_create_live_of_a_disk_in_use() {
+    let (site, _) = with_disk();
+    site.in_use(&site.disk(0));
+    let words = site.recorded("snap_create", "");
+    row(&site, Failed::AsBefore, &move |site| {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        (site.tm_command("snap_create_live", &words), Vec::new())
+    });
+}
+
+#[test]
 fn snap_revert() {
     let site = with_snapshots();
     row(&site, Failed::AsBefore, &recorded("snap_revert", ""));
@@ -165,8 +179,46 @@ fn postmigrate_of_a_disk_that_moved() {
 #[test]
 fn prebackup() {
     let (site, _) = with_disk();
-    let words = ["xcp-a:/var/lib/one//datastores/100/2", "0", "-", "0", "2", "100"];
-    row(&site, Failed::AsBefore, &|site| (site.tm_command("prebackup", &words), Vec::new()));
+    row(&site, Failed::AsBefore, &|site| (site.tm_command("prebackup", &BACKUP), Vec::new()));
+}
+
+#[test]
+fn prebackup_live_of_a_disk_in_use() {
+    let (site, _) = with_disk();
+    site.in_use(&site.disk(0));
+    row(&site, Failed::AsBefore, &|site| (site.tm_command("prebackup_live", &BACKUP), Vec::new()));
+}
+
+/// A backup that was cut short has left the clone that it was made from.
+#[test]
+fn postbackup_of_a_backup_that_was_cut_short() {
+    for script in ["postbackup", "postbackup_live"] {
+        let (site, _) = with_disk();
+        let vdi = format!("uuid={}", site.disk(0));
+        site.tm("prebackup", &BACKUP).ok();
+        let clone = site.host.xe(&["vdi-clone", &vdi, "new-name-label=one-2-backup-of-disk-0"]);
+        site.host.xe(&[
+            "vdi-param-add",
+            &format!("uuid={clone}"),
+            "param-name=tags",
+            "param-key=one-2-backup-of-disk-0",
+        ]);
+        row(&site, Failed::Onwards, &|site| (site.tm_command(script, &BACKUP), Vec::new()));
+        site.tm(script, &BACKUP).ok();
+        assert!(!site.is_there(&clone));
+    }
+}
+
+#[test]
+fn restore() {
+    let (site, _) = with_disk();
+    site.tm("prebackup", &BACKUP).ok();
+    fs::copy(site.host.vm_folder(100, 2).join("backup/disk.0.0"), site.host.path("taken")).unwrap();
+    site.tm("postbackup", &BACKUP).ok();
+    site.host.write_vdi(&site.disk(0), 0, b"now!");
+    site.has_backup("taken");
+    let words = [BACKUP[0], "2", "9", "-1", "0"];
+    row(&site, Failed::AsBefore, &|site| (site.tm_command("restore", &words), Vec::new()));
 }
 
 /// VM 2's folder with the disk, on a file system that both hosts share.
@@ -221,6 +273,5 @@ fn ssh_of_migrations() {
 #[test]
 fn ssh_of_prebackup() {
     let (site, _) = with_disk();
-    let words = ["xcp-a:/var/lib/one//datastores/100/2", "0", "-", "0", "2", "100"];
-    row_of_ssh(&site, Failed::AsBefore, &|site| (site.tm_command("prebackup", &words), Vec::new()));
+    row_of_ssh(&site, Failed::AsBefore, &|site| (site.tm_command("prebackup", &BACKUP), Vec::new()));
 }

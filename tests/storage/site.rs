@@ -226,6 +226,21 @@ impl Site {
         command
     }
 
+    /// Image 9 is a backup on a datastore of OpenNebula's, and its disk 0 is this file.
+    pub fn has_backup(&self, file: &str) {
+        self.program("bin/oneimage", "#!/bin/sh\ncat \"$TMPDIR/one/oneimage.$3\"\n");
+        self.has(
+            "oneimage.9",
+            "<?xml version=\"1.0\"?><IMAGE><ID>9</ID><DATASTORE_ID>102</DATASTORE_ID></IMAGE>",
+        );
+        self.has("onedatastore.102", "<DATASTORE><ID>102</ID><DS_MAD>rsync</DS_MAD></DATASTORE>");
+        let ls = "#!/bin/sh\ncat >\"$TMPDIR/told\"; echo \"$*\" >>\"$TMPDIR/told\"\n\
+        echo '{\"0\":\"rsync://102//0:a4/x/disk.0.0\",\"1\":\"rsync://102//0:a4/x/disk.1.0\"}'\n";
+        self.program("remotes/datastore/rsync/ls", ls);
+        let taken = self.host.path(file).display().to_string();
+        self.program("remotes/datastore/downloader.sh", &format!("#!/bin/sh\nexec cat '{taken}'\n"));
+    }
+
     pub fn tm(&self, script: &str, words: &[&str]) -> Said {
         said(&mut self.tm_command(script, words), b"")
     }
