@@ -8,6 +8,7 @@ mod inventory;
 mod leftover;
 mod remove;
 mod storage;
+mod storage_leftover;
 
 use super::claims::{Claim, Claims};
 use super::text;
