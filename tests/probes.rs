@@ -130,6 +130,26 @@ fn a_host_that_the_pool_does_not_have_is_an_error() {
     assert!(line.contains("no host of the pool goes by the name \"xcp-z\""), "{line}");
 }
 
+#[test]
+fn a_host_that_was_renamed_is_told_by_its_inventory() {
+    let host = Host::new();
+    let uuid = host.xe(&["host-list", "name-label=xcp-b", "--minimal"]);
+    let inventory = host.path("xensource-inventory");
+    fs::write(&inventory, format!("PRODUCT_BRAND='XCP-ng'\nINSTALLATION_UUID='{uuid}'\n")).unwrap();
+    let host = host.set("XENSOURCE_INVENTORY", inventory.to_str().unwrap());
+    let text = probe(&host, "host/system", "xcp-system", &["xcp", "7", "its-name-of-before"]).ok();
+    assert!(text.contains("HOSTNAME=\"xcp-b\""), "{text}");
+    // Where something would be changed, a name that nobody knows is a mistake.
+    let before = host.dump();
+    let document = Recorded::load("deploy").stdin;
+    let line = host.deploy_document("its-name-of-before", &document).failure();
+    assert!(line.contains("no host of the pool goes by the name"), "{line}");
+    host.is_as(&before);
+    // From elsewhere nothing tells.
+    let elsewhere = host.set("XE_SERVER", "xcp-a");
+    probe(&elsewhere, "host/system", "xcp-system", &["xcp", "7", "its-name-of-before"]).failure();
+}
+
 /// The text in the MONITOR of each VM, by OpenNebula's number.
 fn monitored(text: &str) -> Vec<(u32, String)> {
     let line = |line: &str| {

@@ -52,6 +52,9 @@ pub struct Caller {
 /// XAPI's socket (xapi constants.ml).
 const XAPI_SOCKET: &str = "/var/lib/xcp/xapi";
 
+/// Where a host tells which of XAPI's it is (xapi inventory.ml).
+const INVENTORY: &str = "/etc/xensource-inventory";
+
 /// The value of XE_SERVER that means "the host that OpenNebula names".
 const NAMED_HOST: &str = "HOST";
 
@@ -94,8 +97,10 @@ impl Caller {
                 file.display()
             );
         }
+        let inventory = server.is_none().then(|| conf.text("XENSOURCE_INVENTORY", INVENTORY).into());
         Ok(Xe {
             program: Path::new(conf.text("XE", "xe")).to_owned(),
+            inventory,
             server: Mutex::new(server),
             password_file,
             bridge: None,

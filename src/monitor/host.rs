@@ -96,7 +96,7 @@ impl Host {
             return Ok(uuid.clone());
         }
         let hosts = xe::host::Host::all(&self.xe)?;
-        let uuid = match (probe::named_uuid(&hosts, &self.name), &known.uuid) {
+        let uuid = match (probe::named_uuid(&self.xe, &hosts, &self.name), &known.uuid) {
             (Err(_), Some(before)) if hosts.iter().any(|host| host.uuid == *before) => before.clone(),
             (named, _) => named?,
         };

@@ -17,6 +17,7 @@ pub const NAMES: &[&str] = &[
     "XE_BRIDGE",
     "STAGING_DIR",
     "VERIFY_IMAGES",
+    "XENSOURCE_INVENTORY",
     "XAPI_SOCKET",
     "XAPI_PORT",
     "XAPI_FINGERPRINT",

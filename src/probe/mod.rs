@@ -129,13 +129,13 @@ pub fn datastore_location(conf: &Conf, configuration: Option<&MonitorConfigurati
 
 /// The uuid of the host that OpenNebula calls `name`; without a name, of the pool's only one.
 pub fn host_uuid(xe: &Xe, name: &str) -> Result<Uuid> {
-    named_uuid(&Host::all(xe)?, name)
+    named_uuid(xe, &Host::all(xe)?, name)
 }
 
 /// The same of hosts that were asked for.
-pub fn named_uuid(hosts: &[Host], name: &str) -> Result<Uuid> {
+pub fn named_uuid(xe: &Xe, hosts: &[Host], name: &str) -> Result<Uuid> {
     match hosts {
         [only] if name.is_empty() => Ok(only.uuid.clone()),
-        _ => Ok(host::named(hosts, name)?.uuid.clone()),
+        _ => Ok(host::called(xe, hosts, name)?.uuid.clone()),
     }
 }

@@ -3,6 +3,9 @@
 use super::{Record, Uuid, Xe};
 use crate::report::Result;
 use anyhow::bail;
+use std::fs;
+use std::net::ToSocketAddrs;
+use std::path::Path;
 
 const FIELDS: [&str; 4] = ["uuid", "name-label", "hostname", "address"];
 
@@ -31,7 +34,23 @@ impl Host {
     }
 }
 
-/// The host that goes by `name`: name-label, hostname (with or without its domain) or address.
+/// The host that OpenNebula calls `name` and watches; after it was given another name, the one on which its client
+/// runs. Nothing is changed there that a wrong name could do harm to.
+pub fn called<'a>(xe: &Xe, hosts: &'a [Host], name: &str) -> Result<&'a Host> {
+    named(hosts, name).or_else(|why| {
+        let here = xe.inventory.as_deref().and_then(installed);
+        hosts.iter().find(|host| Some(&host.uuid) == here.as_ref()).ok_or(why)
+    })
+}
+
+/// The uuid that XAPI gave the host whose inventory this is (xapi inventory.ml `_installation_uuid`).
+fn installed(inventory: &Path) -> Option<Uuid> {
+    let text = fs::read_to_string(inventory).ok()?;
+    let line = text.lines().find_map(|line| line.trim().strip_prefix("INSTALLATION_UUID="))?;
+    line.trim_matches(['\'', '"']).parse().ok()
+}
+
+/// The host that goes by `name`: name-label, hostname (with or without its domain), address, or a name of its address.
 pub fn named<'a>(hosts: &'a [Host], name: &str) -> Result<&'a Host> {
     let tests: [fn(&Host, &str) -> bool; 4] = [
         |host, name| host.name_label == name,
@@ -47,11 +66,20 @@ pub fn named<'a>(hosts: &'a [Host], name: &str) -> Result<&'a Host> {
             several => bail!("{} hosts of the pool go by the name {name:?}", several.len()),
         }
     }
+    let addresses: Vec<String> = addresses_of(name);
+    if let Some(host) = hosts.iter().find(|host| addresses.contains(&host.address)) {
+        return Ok(host);
+    }
     let there: Vec<String> = hosts
         .iter()
         .map(|host| format!("{} ({}, {})", host.name_label, host.hostname, host.address))
         .collect();
     bail!("no host of the pool goes by the name {name:?}; it has {}", there.join(", "))
+}
+
+fn addresses_of(name: &str) -> Vec<String> {
+    let found = (name, 0).to_socket_addrs().into_iter().flatten();
+    found.filter(|_| !name.is_empty()).map(|address| address.ip().to_string()).collect()
 }
 
 /// `xcp-a.example.org` → `xcp-a`; an address stays whole.
@@ -91,5 +119,10 @@ mod tests {
             "no host of the pool goes by the name \"192.168.99.1\"; it has label-1 (xcp-1.example.org, 192.168.10.1)"
         );
         assert!(named(&[host(1)], "").is_err());
+    }
+    #[test]
+    fn a_name_of_its_address_is_a_name_of_the_host() {
+        let here = Host { address: "127.0.0.1".to_owned(), ..host(3) };
+        assert_eq!(named(&[host(1), here], "localhost").unwrap().name_label, "label-3");
     }
 }

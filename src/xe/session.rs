@@ -22,6 +22,8 @@ pub struct Xe {
     pub server: Mutex<Option<String>>,
     /// User name and password on two lines; for a `server`.
     pub password_file: Option<PathBuf>,
+    /// The file that tells which host this program runs on; none: it runs elsewhere.
+    pub inventory: Option<PathBuf>,
     /// The host whose `xe` is run over ssh; none: the `xe` of this machine.
     pub bridge: Option<String>,
     /// For one call; XAPI itself may wait for hours (xapi helpers.ml:1740).
@@ -52,6 +54,7 @@ impl Xe {
             stop: self.stop.clone(),
             shared: None,
             bridge: None,
+            inventory: None,
         }
     }
 
