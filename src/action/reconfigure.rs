@@ -7,7 +7,7 @@ use crate::image::{BLOCK_BYTES, Image};
 use crate::one::disk::Origin;
 use crate::one::{Conf, Message, Vm};
 use crate::parallel;
-use crate::report::Result;
+use crate::report::{self, Result};
 use crate::translate::device::{self, ContextDevice};
 use crate::translate::mark;
 use crate::undo::Undo;
@@ -115,8 +115,9 @@ fn fill(xe: &Xe, undo: &Undo<'_>, disc: &Disc<'_>) -> Result<Uuid> {
     let tags = mark::vdi_tags(disc.uuid, disc.vm.vm_id, disc.disk_id);
     let made = xe.ask(&vdi::create(&disc.sr, &name, disc.size_bytes, &tags));
     if made.is_err() {
-        for left in context_disc::unanswered(xe, disc.uuid, disc.vm.vm_id, disc.disk_id)? {
-            undo.by(vdi::destroy(&left));
+        match context_disc::unanswered(xe, disc.uuid, disc.vm.vm_id, disc.disk_id) {
+            Ok(left) => left.iter().for_each(|left| undo.by(vdi::destroy(left))),
+            Err(error) => report::warn(format!("a VDI {name} may be left in the pool: {error:#}")),
         }
     }
     let new: Uuid = made.context("cannot make the new context disc")?;

@@ -163,6 +163,19 @@ fn whatever_call_fails_of_either_the_vm_is_as_it_was_and_can_go_on() {
 }
 
 #[test]
+fn what_nobody_can_tell_of_a_vdi_that_may_have_been_made_is_said_and_the_next_clears_it() {
+    let (host, uuid) = as_cd();
+    host.sim(&["fail", "vdi-create", "--after"]);
+    host.sim(&["fail", "vdi-list", "--nth", "2"]);
+    let said = re().run(&host, &uuid);
+    assert!(said.stderr.contains("WARN: a VDI one-1-disk-2 may be left in the pool"), "{said:#?}");
+    assert!(said.failure().contains("cannot make the new context disc"));
+    assert_eq!(context_vdis(&host).len(), 2);
+    re().run(&host, &uuid).ok();
+    has_the_new_disc(&host, &uuid, "CD");
+}
+
+#[test]
 fn what_a_killed_driver_leaves_the_next_clears() {
     for ((host, uuid), kind) in [(as_cd(), "CD"), (as_disk(), "Disk")] {
         for action in [pre(), re()] {

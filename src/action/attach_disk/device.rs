@@ -64,8 +64,10 @@ impl Job<'_> {
             let is_new = |vbd: &&Vbd| {
                 vbd.vdi_uuid.as_ref() == Some(vdi) && self.vbds.iter().all(|old| old.uuid != vbd.uuid)
             };
-            let now = Vbd::of_vm(self.xe, self.uuid).unwrap_or_default();
-            now.iter().filter(is_new).for_each(|vbd| undo.by(vbd::destroy(&vbd.uuid)));
+            match Vbd::of_vm(self.xe, self.uuid) {
+                Ok(now) => now.iter().filter(is_new).for_each(|vbd| undo.by(vbd::destroy(&vbd.uuid))),
+                Err(error) => report::warn(format!("the VM may be left with a VBD of VDI {vdi}: {error:#}")),
+            }
         }
         made
     }
