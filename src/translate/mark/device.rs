@@ -1,0 +1,76 @@
+//! Marks of VBDs and VIFs: which disk or NIC of OpenNebula's each is.
+
+use super::{VM_ID, in_other_config};
+use crate::one;
+use crate::xe::{network, vbd};
+
+/// OpenNebula's number of the disk; on VBDs, set only once the disk's bytes are all in its VDI.
+pub const DISK_ID: &str = "one_disk_id";
+
+/// OpenNebula's number of the image that the disk was made from, if any: DISK_IDs are given anew to other disks.
+pub const IMAGE_ID: &str = "one_image_id";
+
+/// `file` or `vdi`: who owns the VDI behind a VBD.
+pub const ORIGIN: &str = "one_origin";
+
+/// Size and time of change of the image file that a VDI was filled from.
+pub const FILE_STAMP: &str = "one_file";
+
+/// OpenNebula's number of the NIC.
+pub const NIC_ID: &str = "one_nic_id";
+
+/// XAPI's own mark for "this VDI goes with its VM" (xapi constants.ml `owner_key`).
+pub const OWNER: &str = "owner";
+
+/// The marks of a VBD whose VDI holds all of `disk_id`.
+pub fn vbd_marks(
+    vm_id: u32,
+    disk_id: u32,
+    image_id: Option<u32>,
+    origin: &one::disk::Origin,
+    stamp: &str,
+) -> Vec<(String, String)> {
+    let mut marks = vec![(VM_ID, vm_id.to_string()), (DISK_ID, disk_id.to_string())];
+    marks.extend(image_id.map(|image_id| (IMAGE_ID, image_id.to_string())));
+    match origin {
+        one::disk::Origin::File => {
+            marks.extend([
+                (ORIGIN, "file".to_owned()),
+                (FILE_STAMP, stamp.to_owned()),
+                (OWNER, String::new()),
+            ]);
+        }
+        one::disk::Origin::Vdi => marks.push((ORIGIN, "vdi".to_owned())),
+    }
+    in_other_config(marks)
+}
+
+/// The marks of a VIF.
+pub fn vif_marks(vm_id: u32, nic_id: u32) -> Vec<(String, String)> {
+    in_other_config(vec![(VM_ID, vm_id.to_string()), (NIC_ID, nic_id.to_string())])
+}
+
+/// The disk whose bytes are all in this VBD's VDI.
+pub fn disk_id(vbd: &vbd::Vbd) -> Option<u32> {
+    vbd.other_config(DISK_ID)?.parse().ok()
+}
+
+/// The image that this VBD's VDI was made from.
+pub fn image_id(vbd: &vbd::Vbd) -> Option<u32> {
+    vbd.other_config(IMAGE_ID)?.parse().ok()
+}
+
+/// Whether the VBD was made for this disk: the same DISK_ID may be another image's by now.
+pub fn is_of(vbd: &vbd::Vbd, disk: &one::Disk) -> bool {
+    disk_id(vbd) == Some(disk.disk_id) && image_id(vbd) == disk.image_id
+}
+
+/// Whether the VDI behind the VBD was made for the VM and goes with it.
+pub fn goes_with_vm(vbd: &vbd::Vbd) -> bool {
+    vbd.other_config(ORIGIN) == Some("file")
+}
+
+/// The NIC that this VIF is.
+pub fn nic_id(vif: &network::Vif) -> Option<u32> {
+    vif.other_config(NIC_ID)?.parse().ok()
+}

@@ -1,0 +1,78 @@
+//! What marks the pool's objects as ours: OpenNebula's ids in `other-config`, and tags on VDIs, which take
+//! no `other-config` when they are made.
+//!
+//! A user of the pool may copy a VM or a VDI with all its marks. A VM's mark therefore names the VM's own
+//! uuid, and only a VM whose mark is its own is ours; a VDI's tag names the VM it was made for.
+
+mod backup;
+mod device;
+mod image;
+mod vdi;
+
+pub use backup::*;
+pub use device::*;
+pub use image::*;
+pub use vdi::*;
+
+use crate::one;
+use crate::xe::{Uuid, vm};
+
+/// OpenNebula's number of the VM; on VMs, VBDs and VIFs.
+pub const VM_ID: &str = "one_vm_id";
+/// The VM's own uuid.
+pub const VM_UUID: &str = "one_vm_uuid";
+/// The uuid of the halted VM whose disks this one has taken over.
+pub const REPLACES: &str = "one_replaces";
+/// The system datastore's number.
+pub const DS_ID: &str = "one_ds_id";
+/// The uuid that OpenNebula keeps for the VM's machine (OS/UUID).
+pub const OS_UUID: &str = "one_os_uuid";
+
+/// `one-7`: the VM's name-label.
+pub fn vm_name(vm_id: u32) -> String {
+    format!("one-{vm_id}")
+}
+
+/// What the VM is called until it has its mark: a name that nobody gives a VM of his own.
+pub fn unmarked_vm_name(vm_id: u32) -> String {
+    format!("one-{vm_id}-being-made")
+}
+
+/// `one-7-snapshot-0`: the name-label of a VM's snapshot.
+pub fn vm_snapshot_name(vm_id: u32, snapshot_id: u32) -> String {
+    format!("one-{vm_id}-snapshot-{snapshot_id}")
+}
+
+/// OpenNebula's number of the VM that goes by [`unmarked_vm_name`].
+pub fn vm_id_of_unmarked(name: &str) -> Option<u32> {
+    name.strip_prefix("one-")?.strip_suffix("-being-made")?.parse().ok()
+}
+
+/// The marks of a VM, as `vm-param-set` takes them.
+pub fn vm_marks(vm: &one::Vm, uuid: &Uuid, replaces: Option<&Uuid>) -> Vec<(String, String)> {
+    let mut marks = vec![(VM_ID, vm.vm_id.to_string()), (VM_UUID, uuid.to_string())];
+    marks.extend(replaces.map(|replaces| (REPLACES, replaces.to_string())));
+    marks.extend(vm.ds_id.map(|ds_id| (DS_ID, ds_id.to_string())));
+    let os_uuid = vm.section("OS").text("UUID").parse::<Uuid>();
+    marks.extend(os_uuid.ok().map(|os_uuid| (OS_UUID, os_uuid.to_string())));
+    in_other_config(marks)
+}
+
+fn in_other_config(marks: Vec<(&str, String)>) -> Vec<(String, String)> {
+    marks.into_iter().map(|(key, value)| (format!("other-config:{key}"), value)).collect()
+}
+
+/// Whether the VM, or the one that it was copied from, was made for OpenNebula.
+pub fn is_marked(vm: &vm::Vm) -> bool {
+    vm.other_config(VM_ID).is_some()
+}
+
+/// Whether the VM is the one that was made for OpenNebula's VM, and not a copy of it.
+pub fn is_original(vm: &vm::Vm) -> bool {
+    vm.other_config(VM_UUID) == Some(vm.uuid.to_string().as_str())
+}
+
+/// Whether `newer` was made to take the place of `older`.
+pub fn replaces(newer: &vm::Vm, older: &Uuid) -> bool {
+    newer.other_config(REPLACES) == Some(older.to_string().as_str())
+}

@@ -1,0 +1,54 @@
+//! Tags of VDIs that are made for a VM's disks.
+
+use super::vm_name;
+use crate::xe::Uuid;
+use std::process;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// `one-7-disk-0`: the name-label of a VDI that was made for a VM's disk.
+pub fn vdi_name(vm_id: u32, disk_id: u32) -> String {
+    format!("one-{vm_id}-disk-{disk_id}")
+}
+
+/// The tag of every VDI that was made for this XAPI VM.
+pub fn vdi_tag(vm: &Uuid) -> String {
+    format!("one-vm-{vm}")
+}
+
+/// The tag of what one run of a driver makes: it tells that from copies, which have all other tags.
+pub fn attempt_tag() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("one-attempt-{}-{}", now.as_nanos(), process::id())
+}
+
+/// The tags of a VDI that is made for a VM's disk.
+pub fn vdi_tags(vm: &Uuid, vm_id: u32, disk_id: u32) -> Vec<String> {
+    vec![vdi_tag(vm), vdi_name(vm_id, disk_id)]
+}
+
+/// The tag of a VDI that holds a persistent image: once its VM is terminated its last writes may be nowhere else.
+pub const PERSISTENT_TAG: &str = "one-persistent";
+
+/// The XAPI VM that a VDI with these tags was made for.
+pub fn vm_of_vdi(tags: &[String]) -> Option<Uuid> {
+    tags.iter().find_map(|tag| tag.strip_prefix("one-vm-")?.parse().ok())
+}
+
+/// OpenNebula's number of the VM and of the disk that a VDI with these tags was made for.
+pub fn disk_of_vdi(tags: &[String]) -> Option<(u32, u32)> {
+    tags.iter().find_map(|tag| {
+        let (vm_id, disk_id) = tag.strip_prefix("one-")?.split_once("-disk-")?;
+        Some((vm_id.parse().ok()?, disk_id.parse().ok()?))
+    })
+}
+
+/// The disk that a VDI with these tags was made for.
+pub fn disk_id_of_vdi(vm_id: u32, tags: &[String]) -> Option<u32> {
+    let start = format!("{}-disk-", vm_name(vm_id));
+    tags.iter().find_map(|tag| tag.strip_prefix(&start)?.parse().ok())
+}
+
+/// Whether a VDI was made for a VM by its deployment, out of an image file.
+pub fn is_of_deployment(tags: &[String]) -> bool {
+    tags.iter().any(|tag| tag.starts_with("one-vm-"))
+}
