@@ -84,29 +84,6 @@ fn left(site: &Site) -> (Vec<String>, usize) {
 }
 
 #[test]
-fn what_backups_of_a_vm_that_is_no_more_were_to_go_on_from_is_shown_and_goes() {
-    let site = with_disk();
-    let (full, _) = back_up(&site, &[]);
-    let _ = back_up(&site, &[full]);
-    // The VM's folder is gone, and the hook that deletes its disk was killed before it had done so.
-    let disk = format!("uuid={}", site.disk(0));
-    let (kept, _) = left(&site);
-    assert!(!kept.is_empty());
-    let gc = |vms: &str, args: &[&str]| {
-        let mut gc = site.host.command(crate::common::PROGRAM);
-        said(gc.args(["gc", "--vms-of", "-"]).args(args), vms.as_bytes()).ok()
-    };
-    assert_eq!(gc("1 2", &[]), "");
-    site.host.xe(&["vdi-destroy", &disk]);
-    let shown = gc("5", &[]);
-    assert_eq!(shown.lines().filter(|line| line.starts_with("leftover ")).count(), kept.len(), "{shown}");
-    assert!(shown.contains("a VM's backups were to go on from it"), "{shown}");
-    assert!(gc("5", &["--yes"]).starts_with("removed"));
-    assert!(left(&site).0.is_empty());
-    assert_eq!(gc("5", &[]), "");
-}
-
-#[test]
 fn an_increment_holds_what_has_changed() {
     let site = with_disk();
     let (_, bases) = left(&site);

@@ -8,7 +8,6 @@ mod inventory;
 mod leftover;
 mod remove;
 mod storage;
-mod storage_leftover;
 
 use super::claims::{Claim, Claims};
 use super::text;

@@ -4,16 +4,17 @@
 //! XAPI does not tell when a VDI was made; our own tags and descriptions do. What may hold somebody's data is named
 //! and left to a person.
 
-use super::Judge;
 use super::images::Images;
-use super::storage_leftover::{Leftover, Remedy};
+use super::{End, Judge};
 use crate::admin::claims::Claim;
+use crate::admin::text;
 use crate::lock::VmLock;
-use crate::report::Result;
+use crate::report::{self, Result};
 use crate::storage::{lineage, swap};
 use crate::translate::mark;
-use crate::xe::vdi::Vdi;
+use crate::xe::vdi::{self, Vdi};
 use crate::xe::{Uuid, Xe};
+use anyhow::{bail, ensure};
 use std::collections::HashMap;
 
 /// What only this search asks of a VDI.
@@ -23,26 +24,40 @@ pub struct Name {
     begun: Option<u64>,
     /// What it is a snapshot of.
     snapshot_of: Option<Uuid>,
-    /// OpenNebula's number of the VM whose incremental backups it was made for.
-    increment_of: Option<u32>,
 }
 
 /// By uuid. Whoever may name VDIs could forge a record here: before anything is removed XAPI is asked whether this
 /// very VDI has this very name.
 pub fn names(xe: &Xe) -> Result<HashMap<Uuid, Name>> {
-    let fields = ["uuid", "name-label", "name-description", "snapshot-of", "other-config"];
+    let fields = ["uuid", "name-label", "name-description", "snapshot-of"];
     let named = xe.list("vdi", &fields, &[], |record| {
         let name = Name {
             label: record.text("name-label").to_owned(),
             begun: mark::begun_at(record.text("name-description")),
             snapshot_of: record.optional("snapshot-of")?,
-            increment_of: record
-                .map_value("other-config", mark::INCREMENT_OF)
-                .and_then(|vm_id| vm_id.parse().ok()),
         };
         Ok((record.get("uuid")?, name))
     })?;
     Ok(named.into_iter().collect())
+}
+
+/// What is to become of a leftover.
+#[derive(Clone, PartialEq, Eq)]
+enum Remedy {
+    Destroy,
+    /// It has taken another's place, and only its name is left to be said.
+    Rename(String),
+    /// Left to a person: what to do.
+    Advice(String),
+}
+
+/// A VDI that nobody wants, or that is not yet what it was to become.
+pub struct Leftover {
+    vdi: Vdi,
+    name: String,
+    vm_id: Option<u32>,
+    why: &'static str,
+    remedy: Remedy,
 }
 
 /// What all of them are judged by.
@@ -60,15 +75,14 @@ impl Search<'_> {
         self.vdis.iter().filter_map(|vdi| self.judged(vdi)).collect()
     }
 
-    /// What is to be said of a VDI, if anything is.
-    pub fn judged(&self, vdi: &Vdi) -> Option<Leftover> {
+    fn judged(&self, vdi: &Vdi) -> Option<Leftover> {
         let name = self.names.get(&vdi.uuid)?;
         // VDIs that a deployment made go with its VM.
         if vdi.vbds > 0 || (mark::is_of_deployment(&vdi.tags) && !vdi.is_a_snapshot) {
             return None;
         }
-        let of_disk = || mark::disk_of_vdi(&vdi.tags).map(|(vm_id, _)| vm_id);
-        let vm_id = name.increment_of.or(mark::vm_id_of_backup(&name.label)).or_else(of_disk);
+        let vm_id =
+            mark::vm_id_of_backup(&name.label).or(mark::disk_of_vdi(&vdi.tags).map(|(vm_id, _)| vm_id));
         let found =
             |why, remedy| Some(Leftover { vdi: vdi.clone(), name: name.label.clone(), vm_id, why, remedy });
         let uuid = &vdi.uuid;
@@ -77,13 +91,6 @@ impl Search<'_> {
                 "if no disk.N names it, and nobody wants what is in it: xe vdi-destroy uuid={uuid}"
             ))
         };
-        if let Some(vm_id) = name.increment_of.filter(|_| vdi.is_a_snapshot) {
-            // XAPI gives the mark also to what somebody takes of the disk while a backup is being made.
-            let is_ours = mark::vm_id_of_increment(&name.label) == Some(vm_id);
-            let remedy = if is_ours { Remedy::Destroy } else { advice() };
-            let is_gone = self.judge.claim(vm_id) == Claim::Unclaimed;
-            return is_gone.then(|| found("a VM's backups were to go on from it", remedy))?;
-        }
         if vdi.is_a_snapshot {
             let of = self.vdis.iter().find(|of| Some(&of.uuid) == name.snapshot_of.as_ref())?;
             let is_ours = mark::is_of_deployment(&of.tags);
@@ -168,4 +175,66 @@ fn is_ours(name: &str) -> bool {
         || mark::succeeds(name).is_some()
         || mark::is_unmade_image(name)
         || mark::image_of_vdi(&[name.to_owned()]).is_some()
+}
+
+impl Leftover {
+    /// What becomes of it.
+    pub fn settle(&self, judge: &Judge<'_>, yes: bool) -> End {
+        match &self.remedy {
+            Remedy::Advice(advice) => End::Kept(advice.clone()),
+            _ if !yes => End::WouldBeRemoved,
+            _ => match self.remedied(judge) {
+                Ok(()) => End::Removed,
+                Err(why) => End::Failed(report::one_line(&format!("{why:#}"))),
+            },
+        }
+    }
+
+    /// Looks at it and at what it is judged by once more, and does what is due.
+    fn remedied(&self, judge: &Judge<'_>) -> Result<()> {
+        let (xe, uuid) = (judge.xe, self.vdi.uuid.to_string());
+        let _lock = match self.vm_id {
+            Some(vm_id) => match VmLock::try_take(vm_id)? {
+                Some(lock) => Some(lock),
+                None => bail!("an action is at work on VM {vm_id}"),
+            },
+            None => None,
+        };
+        let filters = [("uuid", uuid.as_str()), ("name-label", self.name.as_str())];
+        let is_it = xe.list("vdi", &["uuid"], &filters, |record| record.get::<Uuid>("uuid"))?
+            == [self.vdi.uuid.clone()];
+        let (vdis, names) = (Vdi::all(xe)?, names(xe)?);
+        let now = vdis.iter().find(|vdi| vdi.uuid == self.vdi.uuid);
+        let again =
+            now.and_then(|vdi| Search { judge, vdis: &vdis, names: &names, images: None }.judged(vdi));
+        let is_same = again.is_some_and(|again| again.remedy == self.remedy && again.vdi.allows("destroy"));
+        ensure!(is_it && is_same, "it is not what it was a moment ago, or is being worked on");
+        let call = match &self.remedy {
+            Remedy::Rename(name) => vdi::rename(&self.vdi.uuid, name),
+            _ => vdi::destroy(&self.vdi.uuid),
+        };
+        xe.run(&call).map(drop)
+    }
+
+    /// A line for people, or JSON.
+    pub fn show(&self, end: &End, json: bool) -> String {
+        let (word, more) = match (&self.remedy, end) {
+            (Remedy::Rename(_), End::WouldBeRemoved) => ("leftover", "--yes gives it its name"),
+            (Remedy::Rename(_), End::Removed) => ("renamed", ""),
+            _ => end.words(),
+        };
+        let uuid = self.vdi.uuid.to_string();
+        if json {
+            return text::object(&[
+                ("is", text::string(word)),
+                ("kind", text::string("VDI")),
+                ("uuid", text::string(&uuid)),
+                ("vm_id", self.vm_id.map_or("null".to_owned(), |vm_id| vm_id.to_string())),
+                ("why", text::string(self.why)),
+                ("more", text::string(more)),
+            ]);
+        }
+        let more = if more.is_empty() { String::new() } else { format!("; {more}") };
+        format!("{word:<8} VDI {uuid}, {}: {}{more}", self.name, self.why)
+    }
 }

@@ -18,12 +18,5 @@ pub fn increment_name(vm_id: u32, disk_id: u32, number: u32) -> String {
     format!("{}-increment-{number}", backup_name(vm_id, disk_id))
 }
 
-/// The VM of such a snapshot.
-pub fn vm_id_of_increment(name: &str) -> Option<u32> {
-    let (backup, number) = name.split_once("-increment-")?;
-    number.parse::<u32>().ok()?;
-    vm_id_of_backup(backup)
-}
-
 /// OpenNebula's number of the VM; on the snapshots that its incremental backups are made from.
 pub const INCREMENT_OF: &str = "one_increment_of";
