@@ -84,7 +84,7 @@ fn taken_back_by(xe: &Xe, undo: &Undo<'_>, name: &str, made: &Result<Uuid>, mark
         undo.by(vdi::destroy(uuid));
         return;
     }
-    match vdi::marked(xe, name, mark) {
+    match vdi::marked(xe, &[("name-label", name), mark]) {
         Ok(found) => found.iter().for_each(|uuid| undo.by(vdi::destroy(uuid))),
         Err(error) => report::warn(format!("a VDI {name} may be left in the pool: {error:#}")),
     }

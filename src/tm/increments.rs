@@ -2,7 +2,8 @@
 //!
 //! After a backup its snapshot stays, without its data: only the log of what changed until then. The next backup asks
 //! for the blocks that have changed from that snapshot to its own. A snapshot has a mark from its first moment: XAPI
-//! gives it the `other-config` that the disk has at that time.
+//! gives it the `other-config` that the disk has at that time. As a killed driver may leave the mark on the disk, and
+//! somebody may take a snapshot of that by hand, a second mark says which snapshots are ours to remove.
 
 use crate::image::Part;
 use crate::report::{self, Result};
@@ -11,7 +12,7 @@ use crate::translate::mark;
 use crate::undo::Undo;
 use crate::xe::changed_blocks;
 use crate::xe::vdi::{self, Vdi};
-use crate::xe::{Uuid, Xe, xe_error};
+use crate::xe::{Uuid, Xe, failed_with, xe_error};
 use anyhow::Context;
 use std::collections::HashMap;
 
@@ -55,14 +56,13 @@ pub fn before(xe: &Xe, vm_id: u32, disk_ids: &[u32], number: u32) -> Result<Hash
 }
 
 /// Takes the snapshot for increment `number` of a disk. All disks' snapshots are taken before any of them is looked
-/// at, so that they are of about one moment. `before` are those that were there.
+/// at, so that they are of about one moment.
 pub fn take(
     xe: &Xe,
     undo: &Undo<'_>,
     vm_id: u32,
     (disk_id, disk): &(u32, Vdi),
     number: u32,
-    before: &[&Uuid],
 ) -> Result<Taken> {
     if !disk.is_tracked
         && let Err(error) = xe.run(&changed_blocks::track(&disk.uuid))
@@ -73,19 +73,23 @@ pub fn take(
         }
         report::info(format!("changes of disk {disk_id} are not tracked: {error:#}"));
     }
-    undo.by(vdi::unmark(&disk.uuid, mark::INCREMENT_OF));
-    xe.run(&vdi::mark(&disk.uuid, mark::INCREMENT_OF, vm_id))?;
+    let attempt = mark::increment_attempt(vm_id);
+    undo.by(vdi::unmark(&disk.uuid, mark::INCREMENT_ATTEMPT));
+    xe.run(&vdi::mark(&disk.uuid, mark::INCREMENT_ATTEMPT, &attempt))?;
     let taken = xe.ask::<Uuid>(&vdi::snapshot(&disk.uuid));
     if let Ok(snapshot) = &taken {
         undo.by(vdi::destroy(snapshot));
     } else {
         // It may be there although the answer was lost.
-        let made = marked(xe, vm_id, None)?;
-        made.iter().filter(|made| !before.contains(made)).for_each(|made| undo.by(vdi::destroy(made)));
+        let of_attempt = format!("other-config:{}", mark::INCREMENT_ATTEMPT);
+        for made in vdi::marked(xe, &[(&of_attempt, &attempt), ("is-a-snapshot", "true")])? {
+            undo.by(vdi::destroy(&made));
+        }
     }
     let snapshot = taken.with_context(|| format!("cannot take a snapshot of VDI {}", disk.uuid))?;
-    xe.run(&vdi::unmark(&disk.uuid, mark::INCREMENT_OF))?;
-    xe.run(&vdi::rename(&snapshot, &mark::increment_name(vm_id, *disk_id, number)))?;
+    xe.run(&vdi::unmark(&disk.uuid, mark::INCREMENT_ATTEMPT))?;
+    let named = vdi::rename(&snapshot, &mark::increment_name(vm_id, *disk_id, number));
+    xe.run(&named.set(format!("other-config:{}", mark::INCREMENT_OF), vm_id))?;
     Ok(Taken { snapshot, number, changed: None })
 }
 
@@ -123,20 +127,23 @@ pub fn clear(xe: &Xe, vm_id: u32, but: &[&Uuid]) -> Result<()> {
     Ok(())
 }
 
+/// What XAPI says of a snapshot that was taken while changes were not tracked, or cannot be (xapi_vdi.ml
+/// `check_operation_error`).
+const NO_LOG: [&str; 2] = ["VDI_NO_CBT_METADATA", "SR_OPERATION_NOT_SUPPORTED"];
+
 /// A backup has ended, however it did: of its snapshots only the logs are of use.
 pub fn keep_logs_only(xe: &Xe, vm_id: u32) -> Result<()> {
     for kept in marked(xe, vm_id, None)? {
         match xe.run(&changed_blocks::destroy_data(&kept)) {
             // It has no log, its SR having none.
-            Err(error) if is_refused(&error) => snapshot::destroy(xe, &kept)?,
+            Err(error) if failed_with(&error, &NO_LOG) => snapshot::destroy(xe, &kept)?,
             other => drop(other?),
         }
     }
     Ok(())
 }
 
-/// The VM's snapshots for increments, of this name or all. A disk that a killed driver has left with the mark is none,
-/// and neither is what belongs to a snapshot of a VM.
+/// The VM's snapshots for increments, of this name or all. What belongs to a snapshot of a VM is none.
 fn marked(xe: &Xe, vm_id: u32, name: Option<&str>) -> Result<Vec<Uuid>> {
     let key = format!("other-config:{}", mark::INCREMENT_OF);
     let id = vm_id.to_string();

@@ -95,7 +95,7 @@ fn increment(
     let before = increments::before(xe, vm_id, &ids, number)?;
     let kept: Vec<&Uuid> = before.values().collect();
     increments::clear(xe, vm_id, &kept)?;
-    let take = |disk: &(u32, Vdi)| Ok((disk.0, increments::take(xe, undo, vm_id, disk, number, &kept)?));
+    let take = |disk: &(u32, Vdi)| Ok((disk.0, increments::take(xe, undo, vm_id, disk, number)?));
     let mut taken = disks.iter().map(take).collect::<Result<Vec<_>>>()?;
     for ((id, taken), (_, disk)) in taken.iter_mut().zip(disks) {
         increments::compare(xe, *id, disk, before.get(id), taken)?;

@@ -14,6 +14,9 @@ const FIELDS: [&str; 8] = [
     "cbt-enabled",
 ];
 
+/// The `type` of a snapshot whose data was destroyed (record_util.ml `vdi_type_to_string`).
+pub const LOG_ONLY: &str = "CBT metadata";
+
 /// A VDI as the pool has it.
 #[derive(Clone, Debug)]
 pub struct Vdi {
@@ -93,10 +96,9 @@ pub fn is_there(xe: &Xe, uuid: &Uuid) -> Result<bool> {
     Ok(!found.trim().is_empty())
 }
 
-/// The VDIs with this name-label and one more mark of theirs, a field and its value; asked even after this program
-/// was told to stop.
-pub fn marked(xe: &Xe, name_label: &str, mark: (&str, &str)) -> Result<Vec<Uuid>> {
-    let list = call("vdi-list").set("name-label", name_label).set(mark.0, mark.1);
+/// The VDIs with these marks, fields and their values; asked even after this program was told to stop.
+pub fn marked(xe: &Xe, marks: &[(&str, &str)]) -> Result<Vec<Uuid>> {
+    let list = call("vdi-list").set_all(marks.iter().map(|(field, value)| ((*field).to_owned(), *value)));
     let found = xe.undo(&list.set("params", "uuid").set("minimal", true))?;
     found.trim().split(',').filter(|uuid| !uuid.is_empty()).map(str::parse).collect()
 }

@@ -1,6 +1,6 @@
 //! The rows of the scripts of `tm/xcp`.
 
-use crate::matrix::{Failed, row, row_of_ssh};
+use crate::matrix::{Failed, row, row_of_ssh, run};
 use crate::site::Site;
 use std::fs;
 use std::process::Command;
@@ -187,6 +187,21 @@ fn prebackup_live_of_a_disk_in_use() {
     let (site, _) = with_disk();
     site.in_use(&site.disk(0));
     row(&site, Failed::AsBefore, &|site| (site.tm_command("prebackup_live", &BACKUP), Vec::new()));
+}
+
+#[test]
+fn prebackup_and_postbackup_live_of_a_first_increment() {
+    let config = "<MODE>INCREMENT</MODE><LAST_INCREMENT_ID>-1</LAST_INCREMENT_ID>";
+    let vm = format!("<VM><ID>2</ID><BACKUPS><BACKUP_CONFIG>{config}</BACKUP_CONFIG></BACKUPS></VM>");
+    let backup = |script: &'static str| {
+        let vm = vm.clone().into_bytes();
+        move |site: &Site| (site.tm_command(script, &BACKUP), vm.clone())
+    };
+    let (site, _) = with_disk();
+    site.host.xe(&["vdi-enable-cbt", &format!("uuid={}", site.disk(0))]);
+    row(&site, Failed::AsBefore, &backup("prebackup_live"));
+    run(&site, &backup("prebackup_live")).ok();
+    row(&site, Failed::Onwards, &backup("postbackup_live"));
 }
 
 /// A backup that was cut short has left the clone that it was made from.

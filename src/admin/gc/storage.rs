@@ -4,6 +4,8 @@
 //! XAPI does not tell when a VDI was made; our own tags and descriptions do. What may hold somebody's data is named
 //! and left to a person.
 
+mod increment;
+
 use super::images::Images;
 use super::{End, Judge};
 use crate::admin::claims::Claim;
@@ -13,7 +15,7 @@ use crate::report::{self, Result};
 use crate::storage::{lineage, swap};
 use crate::translate::mark;
 use crate::xe::vdi::{self, Vdi};
-use crate::xe::{Uuid, Xe};
+use crate::xe::{Uuid, Xe, time};
 use anyhow::{bail, ensure};
 use std::collections::HashMap;
 
@@ -24,17 +26,31 @@ pub struct Name {
     begun: Option<u64>,
     /// What it is a snapshot of.
     snapshot_of: Option<Uuid>,
+    /// When it was taken, of a snapshot, in seconds since 1970.
+    taken: Option<u64>,
+    /// The VM, of a snapshot for its incremental backups.
+    increment_of: Option<u32>,
+    /// The same, of one that is being taken, or that somebody has taken by hand meanwhile.
+    attempt_of: Option<u32>,
+    /// More than the log of what has changed.
+    has_data: bool,
 }
 
 /// By uuid. Whoever may name VDIs could forge a record here: before anything is removed XAPI is asked whether this
 /// very VDI has this very name.
 pub fn names(xe: &Xe) -> Result<HashMap<Uuid, Name>> {
-    let fields = ["uuid", "name-label", "name-description", "snapshot-of"];
+    let fields =
+        ["uuid", "name-label", "name-description", "snapshot-of", "snapshot-time", "other-config", "type"];
     let named = xe.list("vdi", &fields, &[], |record| {
+        let value = |key| record.map_value("other-config", key);
         let name = Name {
             label: record.text("name-label").to_owned(),
             begun: mark::begun_at(record.text("name-description")),
             snapshot_of: record.optional("snapshot-of")?,
+            taken: time::unix(record.text("snapshot-time")),
+            increment_of: value(mark::INCREMENT_OF).and_then(|vm_id| vm_id.parse().ok()),
+            attempt_of: value(mark::INCREMENT_ATTEMPT).and_then(mark::vm_id_of_attempt),
+            has_data: record.text("type") != vdi::LOG_ONLY,
         };
         Ok((record.get("uuid")?, name))
     })?;
@@ -81,8 +97,12 @@ impl Search<'_> {
         if vdi.vbds > 0 || (mark::is_of_deployment(&vdi.tags) && !vdi.is_a_snapshot) {
             return None;
         }
-        let vm_id =
-            mark::vm_id_of_backup(&name.label).or(mark::disk_of_vdi(&vdi.tags).map(|(vm_id, _)| vm_id));
+        let vm_id = name
+            .increment_of
+            .or(name.attempt_of)
+            .filter(|_| vdi.is_a_snapshot)
+            .or(mark::vm_id_of_backup(&name.label))
+            .or(mark::disk_of_vdi(&vdi.tags).map(|(vm_id, _)| vm_id));
         let found =
             |why, remedy| Some(Leftover { vdi: vdi.clone(), name: name.label.clone(), vm_id, why, remedy });
         let uuid = &vdi.uuid;
@@ -92,6 +112,10 @@ impl Search<'_> {
             ))
         };
         if vdi.is_a_snapshot {
+            if let Some(vm_id) = name.increment_of.or(name.attempt_of) {
+                let (why, remedy) = self.increment(uuid, vm_id, name)?;
+                return found(why, remedy);
+            }
             let of = self.vdis.iter().find(|of| Some(&of.uuid) == name.snapshot_of.as_ref())?;
             let is_ours = mark::is_of_deployment(&of.tags);
             let why =
@@ -118,8 +142,11 @@ impl Search<'_> {
             return is_unknown.then(|| found("OpenNebula has no image of this uuid", advice()))?;
         }
         let (vm_id, _) = mark::disk_of_vdi(&vdi.tags)?;
-        let is_gone = self.judge.claim(vm_id) == Claim::Unclaimed && !VmLock::is_held(vm_id);
-        is_gone.then(|| found("it was a disk of a VM that OpenNebula has no more", advice()))?
+        self.is_gone(vm_id).then(|| found("it was a disk of a VM that OpenNebula has no more", advice()))?
+    }
+
+    fn is_gone(&self, vm_id: u32) -> bool {
+        self.judge.claim(vm_id) == Claim::Unclaimed && !VmLock::is_held(vm_id)
     }
 
     /// Why a clone with this name is not what it was to become.
@@ -200,7 +227,10 @@ impl Leftover {
             },
             None => None,
         };
-        let filters = [("uuid", uuid.as_str()), ("name-label", self.name.as_str())];
+        let mut filters = vec![("uuid", uuid.as_str()), ("name-label", self.name.as_str())];
+        let of_increment = format!("other-config:{}", mark::INCREMENT_OF);
+        let vm_id = self.vm_id.filter(|_| self.vdi.is_a_snapshot).map(|vm_id| vm_id.to_string());
+        filters.extend(vm_id.as_deref().map(|vm_id| (of_increment.as_str(), vm_id)));
         let is_it = xe.list("vdi", &["uuid"], &filters, |record| record.get::<Uuid>("uuid"))?
             == [self.vdi.uuid.clone()];
         let (vdis, names) = (Vdi::all(xe)?, names(xe)?);

@@ -50,7 +50,8 @@ pub fn begun_at(description: &str) -> Option<u64> {
     seconds_of(description.strip_prefix(BEGUN)?)
 }
 
-fn this_attempt() -> String {
+/// The time, and who it is: no two are the same.
+pub(super) fn this_attempt() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     format!("{}-{}-{}", now.as_secs(), now.subsec_nanos(), process::id())
 }

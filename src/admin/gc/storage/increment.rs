@@ -1,0 +1,26 @@
+//! Snapshots that incremental backups are made from: OpenNebula's VM has gone without `tm/xcp`, or a backup was killed.
+
+use super::{Name, Remedy, Search};
+use crate::admin::claims::Claim;
+use crate::lock::VmLock;
+use crate::xe::Uuid;
+
+impl Search<'_> {
+    /// What is wrong with a snapshot that has the mark of the VM's incremental backups.
+    pub(super) fn increment(&self, uuid: &Uuid, vm_id: u32, name: &Name) -> Option<(&'static str, Remedy)> {
+        // Before it goes, the VM's lock is taken.
+        if self.judge.claim(vm_id) == Claim::Unclaimed {
+            let why = "incremental backups of a VM that OpenNebula has no more began at it";
+            let advice = Remedy::Advice(format!("if nobody wants what is in it: xe vdi-destroy uuid={uuid}"));
+            return Some((why, if name.increment_of.is_some() { Remedy::Destroy } else { advice }));
+        }
+        let is_left = name.has_data && self.judge.is_old(name.taken) && !VmLock::is_held(vm_id);
+        let (why, advice) = if name.increment_of.is_some() {
+            ("a backup was made from it, and has not ended", "the VM's next backup removes it".to_owned())
+        } else {
+            let advice = format!("if nobody wants it: xe vdi-destroy uuid={uuid}");
+            ("a backup was killed as it took it, or somebody took it meanwhile", advice)
+        };
+        is_left.then_some((why, Remedy::Advice(advice)))
+    }
+}
