@@ -2,20 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-/// It is tried less and less often, but at least so.
-const LONGEST: Duration = Duration::from_secs(30);
-
 #[derive(Debug)]
 pub struct BackOff {
     shortest: Duration,
+    longest: Duration,
     pause: Duration,
     next_try: Option<Instant>,
 }
 
 impl BackOff {
-    /// The first pause is `shortest`, each further one twice as long.
-    pub fn new(shortest: Duration) -> BackOff {
-        BackOff { shortest, pause: shortest, next_try: None }
+    /// The first pause is `shortest`, each further one twice as long, up to `longest`.
+    pub fn new(shortest: Duration, longest: Duration) -> BackOff {
+        BackOff { shortest, longest, pause: shortest, next_try: None }
     }
 
     pub fn may_try(&self, now: Instant) -> bool {
@@ -25,12 +23,12 @@ impl BackOff {
     /// Told in vain.
     pub fn failed(&mut self, now: Instant) {
         self.next_try = Some(now + self.pause);
-        self.pause = (self.pause * 2).min(LONGEST);
+        self.pause = (self.pause * 2).min(self.longest);
     }
 
     /// Told.
     pub fn arrived(&mut self) {
-        *self = BackOff::new(self.shortest);
+        *self = BackOff::new(self.shortest, self.longest);
     }
 }
 
@@ -54,7 +52,7 @@ mod tests {
     #[test]
     fn pauses_grow_up_to_half_a_minute_and_begin_anew() {
         let start = Instant::now();
-        let mut back_off = BackOff::new(Duration::from_secs(5));
+        let mut back_off = BackOff::new(Duration::from_secs(5), Duration::from_secs(30));
         assert_eq!(tries(&mut back_off, start, 150), [0, 5, 15, 35, 65, 95, 125]);
         back_off.arrived();
         assert_eq!(tries(&mut back_off, start, 20), [0, 5, 15]);

@@ -69,11 +69,20 @@ impl Sender {
         Ok(())
     }
 
+    /// Whether onemonitord takes connections. It passes over those that say nothing (TCPStream.h:139).
+    pub fn is_heard(&self) -> bool {
+        self.connect().is_ok()
+    }
+
     fn by_tcp(&self, bytes: &[u8]) -> Result<()> {
+        say(self.connect()?, bytes)
+    }
+
+    fn connect(&self) -> Result<TcpStream> {
         let mut why = anyhow!("it has no address");
         for address in self.addresses()? {
             match TcpStream::connect_timeout(&address, LIMIT) {
-                Ok(stream) => return say(stream, bytes),
+                Ok(stream) => return Ok(stream),
                 Err(error) => why = error.into(),
             }
         }

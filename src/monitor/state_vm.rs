@@ -18,6 +18,10 @@ use std::time::{Duration, Instant};
 /// What others' probes said is kept for so long a text; ours is asked anew.
 const MAX_KEPT_BYTES: usize = 64 << 10;
 
+/// While onemonitord is away, XAPI is asked less and less often, but at least so. Each period it is tried whether
+/// onemonitord is back.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
 /// What is still to be told, and when.
 struct Round {
     memory: Memory,
@@ -39,11 +43,11 @@ pub fn run(client: &Client) {
         consoles: Keeper::default(),
         kept: String::new(),
         next_sync: Instant::now() + sync_period(client),
-        back_off: BackOff::new(period),
+        back_off: BackOff::new(client.cadence.scaled(period), client.cadence.scaled(LONGEST_PAUSE)),
         failing: false,
     };
     while client.cadence.rest(period) {
-        if !round.back_off.may_try(Instant::now()) {
+        if !round.back_off.may_try(Instant::now()) && !client.sender.is_heard() {
             continue;
         }
         match round.observe(client) {
@@ -61,7 +65,7 @@ pub fn run(client: &Client) {
 }
 
 fn sync_period(client: &Client) -> Duration {
-    Duration::from_secs(client.periods.sync_state_vm)
+    client.cadence.scaled(Duration::from_secs(client.periods.sync_state_vm))
 }
 
 impl Round {

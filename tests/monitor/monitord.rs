@@ -69,6 +69,10 @@ impl Monitord {
                 stream.set_nonblocking(false).unwrap();
                 let mut bytes = Vec::new();
                 stream.read_to_end(&mut bytes).unwrap();
+                if bytes.is_empty() {
+                    // As onemonitord does.
+                    continue;
+                }
                 messages.lock().unwrap().push(decode(&bytes, true, key_of_connections.as_ref()));
             }
         });
