@@ -161,6 +161,23 @@ fn a_disk_that_moved_to_another_sr_is_still_the_vms_and_the_images() {
 }
 
 #[test]
+fn a_clone_that_moved_to_another_sr_goes_with_the_vm() {
+    let life = Life::begin("clone");
+    let vm = life.deploy();
+    let local = life.site.local_sr_of(&life.site.host.host_of(&vm));
+    let vdi = format!("uuid={}", life.disk());
+    let moved = life.site.host.xe(&["vdi-pool-migrate", &vdi, &format!("sr-uuid={local}")]);
+    assert_eq!(life.site.vdi_param(&moved, "tags"), "", "XAPI makes it anew");
+    let folder = life.site.host.vm_folder(0, 1).display().to_string();
+    life.site.tm("postmigrate", &["xcp-b", "xcp-a", &folder, "1", "0", "ssh"]).ok();
+    assert_eq!(life.disk(), moved);
+    life.shutdown(TERMINATE, &vm).ok();
+    life.site.tm("delete", &[&life.place("/disk.0"), "1", "0"]).ok();
+    life.site.tm("delete", &[&life.place(""), "1", "0"]).ok();
+    assert!(!life.site.is_there(&moved));
+}
+
+#[test]
 fn after_a_vms_snapshot_the_image_and_its_snapshots_are_found_by_the_uuid_that_opennebula_keeps() {
     for script in ["ln", "clone"] {
         let life = Life::begin(script);

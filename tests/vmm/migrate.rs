@@ -84,8 +84,23 @@ fn disks_on_local_storage_move_with_the_vm() {
     let host = host.set("XE_PASSWORD_FILE", file.to_str().unwrap());
     // As a backup has left it: XAPI moves no disk whose changes are tracked.
     host.xe(&["vdi-enable-cbt", &format!("uuid={}", host.vdi_in(&uuid, "0"))]);
+    let tags = || {
+        let tags = |place: &str| {
+            let vdi = format!("uuid={}", host.vdi_in(&uuid, place));
+            let tags = host.xe(&["vdi-param-get", &vdi, "param-name=tags"]);
+            let mut tags: Vec<String> = tags.split(", ").map(str::to_owned).collect();
+            tags.sort();
+            tags
+        };
+        (host.vdi_in(&uuid, "0"), tags("0"), tags("1"))
+    };
+    let before = tags();
+    assert!(before.1.contains(&format!("one-vm-{uuid}")), "{before:?}");
     host.forget_calls();
     let said = host.on_vm("migrate", "migrate", &uuid);
+    let now = tags();
+    assert_ne!(now.0, before.0);
+    assert_eq!((now.1, now.2), (before.1, before.2), "the disks are still known for the VM's");
     assert!(said.stderr.contains("INFO: the changes of the VM's disks are no longer tracked"), "{said:#?}");
     said.ok();
     assert_eq!(host.host_of(&uuid), "xcp-b");

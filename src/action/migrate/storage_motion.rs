@@ -6,7 +6,8 @@ use crate::report::{self, Result};
 use crate::retry::Retry;
 use crate::translate::mark;
 use crate::xe::changed_blocks;
-use crate::xe::{Call, Record, Uuid, Xe, call, failed_with, host::Host, sr, vbd::Vbd, vdi::Vdi};
+use crate::xe::vdi::{self, Vdi};
+use crate::xe::{Call, Record, Uuid, Xe, call, failed_with, host::Host, sr, vbd::Vbd};
 use anyhow::{Context, ensure};
 use std::fs;
 use std::time::Duration;
@@ -60,11 +61,39 @@ pub fn run(xe: &Xe, conf: &Conf, vm: &Uuid, dest: &Host, new_sr: Option<&Uuid>) 
         dest.name_label
     );
     let mut migrate = begin(vm, dest, &coordinator_address(xe)?, &login);
-    for (vbd, vdi) in disks(xe, vm)? {
-        let stays = seen.contains(&vdi.sr_uuid) && !(new_sr.is_some() && mark::goes_with_vm(&vbd));
+    let before = disks(xe, vm)?;
+    for (vbd, vdi) in &before {
+        let stays = seen.contains(&vdi.sr_uuid) && !(new_sr.is_some() && mark::goes_with_vm(vbd));
         migrate = migrate.set(format!("vdi:{}", vdi.uuid), if stays { &vdi.sr_uuid } else { &target });
     }
-    send(xe, vm, &migrate, &login)
+    let sent = send(xe, vm, &migrate, &login);
+    // The answer alone may have been lost.
+    if let Err(error) = keep_tags(xe, vm, &before)
+        && sent.is_ok()
+    {
+        report::warn(format!("what marks the VM's disks as OpenNebula's may be lost: {error:#}"));
+    }
+    sent
+}
+
+/// Gives disks that have moved the tags they had: XAPI makes them anew without (xapi_vm_migrate.ml
+/// `intra_pool_vdi_remap`). The tags say whose they are, and by which uuid OpenNebula calls them.
+fn keep_tags(xe: &Xe, vm: &Uuid, before: &[(Vbd, Vdi)]) -> Result<()> {
+    let now = Vbd::of_vm(xe, vm)?;
+    for (vbd, vdi) in before {
+        let Some(moved) = now.iter().find(|now| now.uuid == vbd.uuid).and_then(|now| now.vdi_uuid.as_ref())
+        else {
+            continue;
+        };
+        if *moved == vdi.uuid {
+            continue;
+        }
+        for tag in &vdi.tags {
+            let add = vdi::add_tag(moved, tag);
+            xe.undo(&add).or_else(|_| xe.undo(&add)).with_context(|| format!("do it by hand: {add}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// The call but for what goes where.

@@ -83,10 +83,12 @@ pub fn pool_migrate(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
     Ok(())
 }
 
-/// Moves a disk to another SR under its VBDs: it gets another uuid.
+/// Moves a disk to another SR under its VBDs: it gets another uuid, and no tags. XAPI makes it anew of what its storage
+/// layer knows, the name among it (xapi_vm_migrate.ml `intra_pool_vdi_remap`, storage_smapiv1.ml `VDI.create`).
 pub fn move_disk(pool: &mut Pool, uuid: &str, sr: &str) -> Outcome<String> {
     storage::check(pool, pool.get(Class::Vdi, uuid)?, Op::Mirror)?;
     let made = copy_disk(pool, uuid, How::Copy(Some(sr)))?;
+    pool.edit(Class::Vdi, &made)?.take_all("tags");
     for vbd in pool.referring_uuids(Class::Vbd, "vdi-uuid", uuid) {
         pool.set(Class::Vbd, &vbd, "vdi-uuid", &made)?;
     }
