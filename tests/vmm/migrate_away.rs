@@ -53,7 +53,7 @@ fn a_vm_goes_to_another_pool_with_its_disks_and_networks() {
     host.forget_calls();
     away().run(&host, &uuid).ok();
     // docs/cost.md
-    assert_eq!(host.calls().len(), 16, "{:#?}", host.calls());
+    assert_eq!(host.calls().len(), 23, "{:#?}", host.calls());
     is_there(&host, &uuid);
     let network =
         xe_there(&host, &["vif-list", &format!("vm-uuid={uuid}"), "params=network-name-label", "--minimal"]);
@@ -61,6 +61,8 @@ fn a_vm_goes_to_another_pool_with_its_disks_and_networks() {
     assert_eq!(param_there(&host, &uuid, "name-label"), "one-1");
     let disk = [format!("vm-uuid={uuid}"), "userdevice=0".to_owned()];
     let vdi = xe_there(&host, &["vbd-list", &disk[0], &disk[1], "params=vdi-uuid", "--minimal"]);
+    let tags = xe_there(&host, &["vdi-param-get", &format!("uuid={vdi}"), "param-name=tags"]);
+    assert!(tags.contains(&format!("one-vm-{uuid}")) && tags.contains("one-1-disk-0"), "{tags}");
     let bytes = fs::read(host.path("other.vdi").join(vdi)).unwrap();
     assert!(bytes[1 << 20..].starts_with(b"written by the guest"));
     let log = host.sim(&["log"]);

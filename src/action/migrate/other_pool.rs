@@ -39,11 +39,14 @@ pub fn run(
     for (vif, network) in ways {
         migrate = migrate.set(format!("vif:{vif}"), network);
     }
-    for (_, vdi) in storage_motion::disks(xe, uuid)? {
+    let disks = storage_motion::disks(xe, uuid)?;
+    for (_, vdi) in &disks {
         migrate = migrate.set(format!("vdi:{}", vdi.uuid), &sr);
     }
     report::info(format!("VM {uuid} goes to {}, a host of another pool, with its disks", dest.name_label));
-    arrived(&there, uuid, dest, storage_motion::send(xe, uuid, &migrate, &login))
+    arrived(&there, uuid, dest, storage_motion::send(xe, uuid, &migrate, &login))?;
+    storage_motion::warn_of_tags(storage_motion::keep_tags(&there, uuid, &disks));
+    Ok(())
 }
 
 /// Done again, the VM is there already.
