@@ -1,7 +1,7 @@
 //! From `disk.N` to its VDI, and the VDIs that were made for a VM's disk.
 
 use super::place::Place;
-use crate::report::Result;
+use crate::report::{self, Result};
 use crate::storage::lineage;
 use crate::translate::mark;
 use crate::xe::vdi::Vdi;
@@ -20,16 +20,24 @@ pub fn vdi(xe: &Xe, place: &Place) -> Result<Vdi> {
     Vdi::find(xe, &uuid)?.with_context(|| format!("{place} names VDI {uuid}, which is not in the pool"))
 }
 
-/// The VDIs that were made for the VM's disk: the one that `disk.N` names, or else what a killed script has left of
-/// it. An image of a datastore is none of them. XAPI gives a copy that somebody has made by hand the disk's tags.
+/// The VDIs that were made for the VM's disk: the one that `disk.N` names, or without a `disk.N` what a killed script
+/// has left of it. An image of a datastore is none of them.
+///
+/// XAPI gives a copy that somebody has made by hand the disk's tags: that one stays, also when the disk is gone.
 pub fn made_for(xe: &Xe, place: &Place, vm_id: u32, disk_id: u32) -> Result<Vec<Vdi>> {
     let mut found = Vdi::with_tag(xe, &mark::vdi_name(vm_id, disk_id))?;
     found.retain(|vdi| !mark::is_of_deployment(&vdi.tags));
-    let named = if found.len() > 1 { named(place)? } else { None };
-    if let Some(now) = found.iter().find(|vdi| named.as_ref() == Some(&vdi.uuid)) {
-        // One that it was to take the place of goes too.
-        let (uuid, key) = (now.uuid.clone(), lineage::key(now));
-        found.retain(|vdi| vdi.uuid == uuid || vdi.uuid == key);
-    }
+    let Some(named) = (if found.is_empty() { None } else { named(place)? }) else { return Ok(found) };
+    let Some(now) = found.iter().find(|vdi| vdi.uuid == named) else {
+        let there: Vec<String> = found.iter().map(|vdi| vdi.uuid.to_string()).collect();
+        report::warn(format!(
+            "VDI {}, tagged as a copy of disk {disk_id} would be, is not what {place} names: it stays",
+            there.join(", ")
+        ));
+        return Ok(Vec::new());
+    };
+    // One that it was to take the place of goes too.
+    let (uuid, key) = (now.uuid.clone(), lineage::key(now));
+    found.retain(|vdi| vdi.uuid == uuid || vdi.uuid == key);
     Ok(found)
 }

@@ -92,6 +92,24 @@ fn deleted_disks_leave_nothing() {
     assert!(!site.host.vm_folder(100, 2).exists());
 }
 
+/// The first try was killed when the disk was gone and its `disk.N` was not.
+#[test]
+fn a_copy_that_somebody_has_made_of_a_disk_is_not_deleted_in_its_place() {
+    let site = Site::new();
+    let source = site.image();
+    site.tm_recorded("clone", &source).ok();
+    let disk = site.disk(0);
+    let copy = site.host.xe(&["vdi-copy", &format!("uuid={disk}"), &format!("sr-uuid={}", site.local_sr())]);
+    assert_eq!(site.tagged("one-2-disk-0").len(), 2);
+    site.host.xe(&["vdi-destroy", &format!("uuid={disk}")]);
+    let words = site.recorded("delete.2", "");
+    assert!(words[0].ends_with("disk.0"), "{words:?}");
+    let said = site.tm_recorded("delete.2", "");
+    assert!(said.stderr.contains(&format!("WARN: VDI {copy}")), "{said:#?}");
+    said.ok();
+    assert!(site.is_there(&copy) && !site.has_disk_file(0));
+}
+
 #[test]
 fn a_folder_that_is_not_the_vms_is_not_deleted() {
     let site = Site::new();
