@@ -10,6 +10,7 @@ use anyhow::{Context, bail, ensure};
 
 mod other_pool;
 mod storage_motion;
+mod tags;
 
 /// Move a running VM to another host of the pool.
 #[derive(clap::Args, Debug)]
@@ -63,7 +64,8 @@ fn migrate(caller: &Caller, xe: &Xe, conf: &Conf, args: &Args) -> Result<String>
         }
         Err(unknown) => match conf.optional("REMOTE_PASSWORD_FILE") {
             Some(file) => {
-                other_pool::run(xe, conf, &args.deploy_id, vm.as_ref(), &args.dest_host, file)?;
+                let (uuid, dest) = (&args.deploy_id, &args.dest_host);
+                other_pool::run(xe, conf, uuid, vm.as_ref(), dest, file, message.as_ref())?;
                 console::close(&args.deploy_id);
             }
             None => return Err(unknown),
@@ -83,6 +85,7 @@ fn within_pool(
     let stays = vm.is_running_on(&dest.uuid);
     if stays && new_sr.is_none() {
         report::info(format!("VM {} already runs on {}", vm.uuid, dest.name_label));
+        tags::warn_of(tags::mend(xe, message, &vm.uuid));
         return Ok(());
     }
     ensure_running(vm)?;

@@ -2,8 +2,8 @@
 //! names. It keeps its uuid.
 
 use super::storage_motion::{self, Login};
-use super::{arrived, ensure_running};
-use crate::one::Conf;
+use super::{arrived, ensure_running, tags};
+use crate::one::{Conf, Message};
 use crate::parallel;
 use crate::report::{self, Result};
 use crate::xe::host::{self, Host};
@@ -21,6 +21,7 @@ pub fn run(
     vm: Option<&vm::Vm>,
     dest_name: &str,
     file: &str,
+    message: Option<&Message>,
 ) -> Result<()> {
     let login = Login::read("REMOTE_PASSWORD_FILE", file)?;
     ensure!(!dest_name.starts_with('-'), "{dest_name:?} is not a host's name");
@@ -28,7 +29,11 @@ pub fn run(
     let hosts = Host::all(&there)
         .with_context(|| format!("{dest_name} is no host of this pool, and its own pool cannot be asked"))?;
     let dest = host::named(&hosts, dest_name).context("the destination")?;
-    let Some(vm) = vm else { return already_there(&there, uuid, dest) };
+    let Some(vm) = vm else {
+        already_there(&there, uuid, dest)?;
+        tags::warn_of(tags::mend(&there, message, uuid));
+        return Ok(());
+    };
     ensure_running(vm)?;
     let ((ways, sr), coordinator) = parallel::both(
         || parallel::both(|| networks(xe, &there, uuid), || storage_motion::target_sr(&there, conf, dest)),
@@ -45,7 +50,7 @@ pub fn run(
     }
     report::info(format!("VM {uuid} goes to {}, a host of another pool, with its disks", dest.name_label));
     arrived(&there, uuid, dest, storage_motion::send(xe, uuid, &migrate, &login))?;
-    storage_motion::warn_of_tags(storage_motion::keep_tags(&there, uuid, &disks));
+    tags::warn_of(tags::keep(&there, uuid, &disks));
     Ok(())
 }
 

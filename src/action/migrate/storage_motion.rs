@@ -1,13 +1,13 @@
 //! Migration of a VM together with its disks, where the destination does not see the storage they are on.
 
+use super::tags;
 use crate::one::{Conf, Message};
 use crate::parallel;
 use crate::report::{self, Result};
 use crate::retry::Retry;
 use crate::translate::mark;
 use crate::xe::changed_blocks;
-use crate::xe::vdi::{self, Vdi};
-use crate::xe::{Call, Record, Uuid, Xe, call, failed_with, host::Host, sr, vbd::Vbd};
+use crate::xe::{Call, Record, Uuid, Xe, call, failed_with, host::Host, sr, vbd::Vbd, vdi::Vdi};
 use anyhow::{Context, ensure};
 use std::fs;
 use std::time::Duration;
@@ -68,36 +68,11 @@ pub fn run(xe: &Xe, conf: &Conf, vm: &Uuid, dest: &Host, new_sr: Option<&Uuid>) 
     }
     let sent = send(xe, vm, &migrate, &login);
     // The answer alone may have been lost.
-    let kept = keep_tags(xe, vm, &before);
+    let kept = tags::keep(xe, vm, &before);
     if sent.is_ok() {
-        warn_of_tags(kept);
+        tags::warn_of(kept);
     }
     sent
-}
-
-/// The VM has moved: that is not taken back for tags.
-pub fn warn_of_tags(kept: Result<()>) {
-    if let Err(error) = kept {
-        report::warn(format!("what marks the VM's disks as OpenNebula's may be lost: {error:#}"));
-    }
-}
-
-/// Gives disks that have moved the tags they had: XAPI makes them anew without (xapi_vm_migrate.ml
-/// `intra_pool_vdi_remap`). The tags say whose they are, and by which uuid OpenNebula calls them.
-///
-/// `xe` is of the pool where the VM is now: in another one its VBDs are others too.
-pub fn keep_tags(xe: &Xe, vm: &Uuid, before: &[(Vbd, Vdi)]) -> Result<()> {
-    let now = Vbd::of_vm(xe, vm)?;
-    let kept = parallel::map(before, |(vbd, vdi)| {
-        let there = now.iter().find(|now| now.userdevice == vbd.userdevice);
-        let Some(moved) = there.and_then(|there| there.vdi_uuid.as_ref()) else { return Ok(()) };
-        for tag in vdi.tags.iter().filter(|_| *moved != vdi.uuid) {
-            let add = vdi::add_tag(moved, tag);
-            xe.undo(&add).or_else(|_| xe.undo(&add)).with_context(|| format!("do it by hand: {add}"))?;
-        }
-        Ok(())
-    });
-    kept.into_iter().collect()
 }
 
 /// The call but for what goes where.

@@ -79,8 +79,7 @@ impl<'a> Names<'a> {
 
     fn of_file(&self, vdi: &Uuid, disk_id: u32) -> Result<()> {
         let is_persistent = self.disk(disk_id).is_some_and(|disk| disk.is_wanted_back(true));
-        let persistent = is_persistent.then(|| mark::PERSISTENT_TAG.to_owned());
-        for tag in mark::vdi_tags(self.uuid, self.vm_id, disk_id).into_iter().chain(persistent) {
+        for tag in mark::vdi_tags_of_file(self.uuid, self.vm_id, disk_id, is_persistent) {
             self.xe.run(&vdi::add_tag(vdi, &tag))?;
         }
         Ok(())

@@ -26,6 +26,12 @@ pub fn vdi_tags(vm: &Uuid, vm_id: u32, disk_id: u32) -> Vec<String> {
     vec![vdi_tag(vm), vdi_name(vm_id, disk_id)]
 }
 
+/// The tags of a VDI that was made out of an image file, persistent or not.
+pub fn vdi_tags_of_file(vm: &Uuid, vm_id: u32, disk_id: u32, is_persistent: bool) -> Vec<String> {
+    let persistent = is_persistent.then(|| PERSISTENT_TAG.to_owned());
+    vdi_tags(vm, vm_id, disk_id).into_iter().chain(persistent).collect()
+}
+
 /// The tag of a VDI that holds a persistent image: once its VM is terminated its last writes may be nowhere else.
 pub const PERSISTENT_TAG: &str = "one-persistent";
 
