@@ -11,6 +11,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 use wait_timeout::ChildExt;
 
+/// Who complains more than that, or as a program that is fed says more, is cut off, and ended by it.
+const MAX_SAID_BYTES: u64 = 16 << 20;
+
 /// How often a wait looks whether this program was told to stop.
 const STOP_CHECK: Duration = Duration::from_millis(50);
 
@@ -70,7 +73,7 @@ pub fn feed<T: Send>(
         }
     };
     let said =
-        run(command, limit, Some(stop), at_end, Box::new(write), Box::new(|pipe| stdout = read_all(pipe)))?;
+        run(command, limit, Some(stop), at_end, Box::new(write), Box::new(|pipe| stdout = read_some(pipe)))?;
     Ok((Output { stdout: stdout?, ..said }, written))
 }
 
@@ -109,7 +112,7 @@ fn run(
         // Both pipes are drained while the program runs: it would block on a full one.
         scope.spawn(move || write(stdin));
         scope.spawn(move || stdout.map(read));
-        let complaints = scope.spawn(move || read_all(stderr.context("no pipe to read from")?));
+        let complaints = scope.spawn(move || read_some(stderr.context("no pipe to read from")?));
         let ended = wait(&mut child, limit, stop);
         // Whoever is left of the group holds our pipes open.
         _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
@@ -152,6 +155,10 @@ fn cannot_start(program: &str, why: &io::Error) -> anyhow::Error {
         io::ErrorKind::PermissionDenied => anyhow!("{program} is not an executable file for this user"),
         _ => anyhow!("cannot start {program}: {why}"),
     }
+}
+
+fn read_some(from: impl Read) -> Result<Vec<u8>> {
+    read_all(from.take(MAX_SAID_BYTES))
 }
 
 fn read_all(mut from: impl Read) -> Result<Vec<u8>> {

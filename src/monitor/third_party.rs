@@ -2,6 +2,7 @@
 
 use super::host::Host;
 use crate::links;
+use crate::one::template_text;
 use crate::parallel;
 use crate::process;
 use crate::report::{Result, one_line};
@@ -14,6 +15,7 @@ use std::process::Command;
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(30);
+const BEACON: &str = "host/beacon";
 
 /// What each of a folder's probes says, in the order of their names, with its path.
 pub fn run(host: &Host, folder: &str) -> Vec<(PathBuf, Result<String>)> {
@@ -28,7 +30,15 @@ pub fn run_with(host: &Host, folder: &str, words: &[&str]) -> Vec<(PathBuf, Resu
 fn run_within(limit: Duration, host: &Host, folder: &str, words: &[&str]) -> Vec<(PathBuf, Result<String>)> {
     let Some(probes) = host.probes_folder() else { return Vec::new() };
     let probes = executables(&probes.join(folder), folder);
-    let said = parallel::map(&probes, |probe| ask(host, probe, words, limit));
+    let ask = |probe: &PathBuf| {
+        let text = ask(host, probe, words, limit)?;
+        // Nobody reads what a beacon says.
+        if folder != BEACON {
+            template_text::check(&text).context("what it prints is no template")?;
+        }
+        Ok(text)
+    };
+    let said = parallel::map(&probes, ask);
     probes.into_iter().zip(said).collect()
 }
 
@@ -62,7 +72,7 @@ fn ask(host: &Host, probe: &Path, words: &[&str], limit: Duration) -> Result<Str
         said.status.success(),
         anyhow!("{}: {}", said.status, one_line(&String::from_utf8_lossy(&said.stderr)))
     );
-    let mut text = String::from_utf8_lossy(&said.stdout).into_owned();
+    let mut text = String::from_utf8_lossy(&said.stdout).replace("\r\n", "\n");
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }
@@ -85,6 +95,8 @@ mod tests {
         for (name, text) in [
             ("hangs", "#!/bin/sh\necho HALF=1\nsleep 300 &\necho $! >left\nsleep 300\n"),
             ("tells", "#!/bin/sh\necho RACK=7\n"),
+            ("tells_no_end", "#!/bin/sh\nexec yes RACK=7\n"),
+            ("warns", "#!/bin/sh\necho SLOT=3\necho warning: no sensor\n"),
         ] {
             fs::write(folder.join(name), text).unwrap();
             fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o755)).unwrap();
@@ -95,11 +107,14 @@ mod tests {
         let caller = Caller { called_as, verbose: false };
         let host = Host::new(&caller, "xcp", "xcp-a", text.to_owned(), &configuration).unwrap();
         let start = Instant::now();
-        let said = run_within(Duration::from_secs(1), &host, "host/system", &[]);
+        let said = run_within(Duration::from_secs(2), &host, "host/system", &[]);
         assert!(start.elapsed() < Duration::from_secs(100));
-        let [(_, hangs), (_, tells)] = said.as_slice() else { panic!("{said:?}") };
-        assert!(hangs.as_ref().unwrap_err().to_string().contains("did not end within 1 s"), "{hangs:?}");
+        let [(_, hangs), (_, tells), (_, endless), (_, warns)] = said.as_slice() else { panic!("{said:?}") };
+        assert!(hangs.as_ref().unwrap_err().to_string().contains("did not end within 2 s"), "{hangs:?}");
         assert_eq!(tells.as_deref().unwrap(), "RACK=7\n");
+        assert!(endless.as_ref().unwrap_err().to_string().contains("signal: 13"), "{endless:?}");
+        let why = format!("{:#}", warns.as_ref().unwrap_err());
+        assert_eq!(why, "what it prints is no template: line 2 is not NAME=value");
         let left = fs::read_to_string(folder.join("left")).unwrap();
         let process = Path::new("/proc").join(left.trim()).join("cmdline");
         let is_gone = || fs::read(&process).map_or(true, |line| line.is_empty());
