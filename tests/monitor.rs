@@ -309,6 +309,18 @@ fn a_host_that_keeps_failing_is_told_and_so_is_that_it_works_again() {
 }
 
 #[test]
+fn what_xapi_has_not_measured_yet_is_left_out() {
+    let monitord = Monitord::new();
+    let site = Site::new(monitord.port);
+    site.write("records/host-data-source-query", "nan\n");
+    let text = part(&site.start().ok(), "MONITOR_HOST");
+    assert_eq!(text, "USEDMEMORY=8388608\nFREEMEMORY=8388608\n");
+    // Of eight CPUs a little more than all.
+    site.write("records/host-data-source-query", "1.001\n");
+    assert!(part(&site.start().ok(), "MONITOR_HOST").contains("USEDCPU=800\nFREECPU=0\n"));
+}
+
+#[test]
 fn a_signal_asks_for_the_host_at_once() {
     let monitord = Monitord::new();
     let site = Site::new(monitord.port);

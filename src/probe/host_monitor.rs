@@ -25,8 +25,12 @@ pub fn run(subject: &Subject<'_>) -> Result<String> {
     let mut text = String::new();
     number(&mut text, "USEDMEMORY", total_bytes.saturating_sub(free_bytes) / 1024);
     number(&mut text, "FREEMEMORY", free_bytes / 1024);
-    number(&mut text, "USEDCPU", format!("{used_cpu:.0}"));
-    number(&mut text, "FREECPU", format!("{:.0}", total_cpu - used_cpu));
+    // For a few seconds after its start XAPI has measured nothing, and says nan.
+    if used_cpu.is_finite() {
+        let used_cpu = used_cpu.clamp(0.0, total_cpu);
+        number(&mut text, "USEDCPU", format!("{used_cpu:.0}"));
+        number(&mut text, "FREECPU", format!("{:.0}", total_cpu - used_cpu));
+    }
     if let Some(counters) = subject.counters {
         for (figure, name) in [(Figure::NetRx, "NETRX"), (Figure::NetTx, "NETTX")] {
             if let Some(bytes) = counters.count(subject.host, figure) {

@@ -36,6 +36,8 @@ const FORGOTTEN_SECONDS: u64 = 3600;
 pub struct Counters {
     /// When the newest of it was measured, in seconds since 1970; 0: nothing yet.
     last_time: u64,
+    /// By how many seconds the clock it is measured by is ahead of ours.
+    ahead: u64,
     owners: HashMap<Uuid, Owner>,
 }
 
@@ -54,6 +56,16 @@ struct Owner {
 impl Counters {
     pub fn last_time(&self) -> u64 {
         self.last_time
+    }
+
+    /// What the clock that it is measured by shows when ours shows `now`: from the front-end it is another machine's.
+    pub fn clock_there(&self, now: u64) -> u64 {
+        now.saturating_add(self.ahead)
+    }
+
+    /// The newest measurement has come when our clock showed `now`.
+    pub fn compare_clocks(&mut self, now: u64) {
+        self.ahead = self.last_time.saturating_sub(now);
     }
 
     /// When an owner was measured last; none if it never was.

@@ -33,6 +33,6 @@ impl Counters {
             }
             Some((uuid, owner))
         });
-        Counters { last_time: time.parse().unwrap_or(0), owners: owners.collect() }
+        Counters { last_time: time.parse().unwrap_or(0), ahead: 0, owners: owners.collect() }
     }
 }

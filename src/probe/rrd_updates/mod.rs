@@ -22,12 +22,27 @@ const FIRST_SECONDS: u64 = 10;
 
 /// Adds what was measured since the last time. `now` is in seconds since 1970.
 pub fn add_to(counters: &mut Counters, xapi: &Xapi, now: u64) -> Result<()> {
-    let (start, interval) = since(counters.last_time(), now);
-    let target = format!("/rrd_updates?start={start}&interval={interval}&cf=AVERAGE&host=true");
-    let added = xapi.get(&target, MAX_BYTES).and_then(|document| {
+    add_from(counters, now, |start, interval| {
+        let target = format!("/rrd_updates?start={start}&interval={interval}&cf=AVERAGE&host=true");
+        xapi.get(&target, MAX_BYTES)
+    })
+    .with_context(|| format!("/rrd_updates of {xapi}"))
+}
+
+/// The same of what `ask` gives for a start and an interval.
+fn add_from<R: BufRead>(
+    counters: &mut Counters,
+    now: u64,
+    ask: impl FnOnce(u64, u64) -> Result<R>,
+) -> Result<()> {
+    let (start, interval) = since(counters.last_time(), counters.clock_there(now));
+    let added = ask(start, interval).and_then(|document| {
         counters.begin(start);
-        read(counters, document, start).with_context(|| format!("/rrd_updates of {xapi}"))
+        read(counters, document, start)
     });
+    if added.is_ok() {
+        counters.compare_clocks(now);
+    }
     counters.end();
     added
 }
@@ -145,6 +160,28 @@ mod tests {
             counters = Counters::load(&counters.save());
             counters.begin(now);
             counters.end();
+        }
+    }
+
+    /// Seen from the front-end the host's clock is another.
+    #[test]
+    fn a_host_whose_clock_is_ahead_of_ours_is_counted_once() {
+        let vm: Uuid = VM.parse().unwrap();
+        for there in [2995_u64, 3000, 3045, 3900] {
+            let mut counters = Counters::default();
+            for passed in [0, 30, 60, 90] {
+                // XAPI has measured every 5 s, and has what it measured for ten minutes.
+                let ask = |start: u64, _| {
+                    let rows = (1..120).map(|row| there + passed - 5 * row).filter(|time| *time >= start);
+                    let text = document(&rows.map(|time| (time, "0.5 0 100 0 0")).collect::<Vec<_>>());
+                    Ok(std::io::Cursor::new(text))
+                };
+                add_from(&mut counters, 3000 + passed, ask).unwrap();
+            }
+            // The first round gives what there was then; three more are 90 s of 100 bytes a second.
+            let bytes = counters.count(&vm, Figure::NetRx).unwrap();
+            let first = 100 * (there - 2990).min(595);
+            assert!((first + 8000..=first + 9500).contains(&bytes), "{there}: {bytes}");
         }
     }
 
