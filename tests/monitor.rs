@@ -321,6 +321,19 @@ fn what_xapi_has_not_measured_yet_is_left_out() {
 }
 
 #[test]
+fn what_went_while_there_was_no_client_is_not_told_to_run() {
+    let monitord = Monitord::new();
+    let site = Site::new(monitord.port);
+    site.vms(&[running(1), running(2)]);
+    site.start().ok();
+    site.stop(&["xcp", "0"]).ok();
+    site.vms(&[running(2)]);
+    let all = part(&site.start().ok(), "STATE_VM");
+    let told = state(1, "POWEROFF") + &state(2, "RUNNING");
+    assert_eq!(all, "SYNC_STATE=yes\nMISSING_STATE=POWEROFF\n".to_owned() + &told);
+}
+
+#[test]
 fn a_signal_asks_for_the_host_at_once() {
     let monitord = Monitord::new();
     let site = Site::new(monitord.port);

@@ -7,7 +7,7 @@ use super::imported::Imported;
 use super::kind::Kind;
 use super::log::Log;
 use super::round;
-use super::status::Memory;
+use super::status::{MISSING_ROUNDS, Memory};
 use crate::one::Release;
 use crate::probe::{unix_time, vm_status};
 use crate::report::Result;
@@ -45,7 +45,10 @@ fn states(host: &Host, files: &Files, log: &Log) -> Result<String> {
     let mut memory = Memory::load(&files.read("vms")?.unwrap_or_default());
     let mut imported = Imported::new(Release::beside(&host.called_as).as_ref());
     let seen = vm_status::seen(&host.xe)?;
-    memory.observe(&host.uuid()?, &seen.ours, is_at_work);
+    // What is not there now may have gone while there was no client: three rounds would tell of it as it was.
+    for _ in 0..MISSING_ROUNDS {
+        memory.observe(&host.uuid()?, &seen.ours, is_at_work);
+    }
     imported.observe(&host.uuid()?, &seen.wild);
     let text = memory.all() + &imported.all() + &round::of_others(host, Kind::StateVm, log);
     memory.told();

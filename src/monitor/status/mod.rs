@@ -8,7 +8,8 @@ mod text;
 use crate::probe::vm_status::Status;
 use crate::translate::vm_state::State;
 use crate::xe::Uuid;
-use known::{Known, MISSING_ROUNDS};
+use known::Known;
+pub use known::MISSING_ROUNDS;
 use std::collections::{BTreeMap, HashSet};
 
 /// The VMs that ran on this host, by OpenNebula's number.
