@@ -334,6 +334,17 @@ fn what_went_while_there_was_no_client_is_not_told_to_run() {
 }
 
 #[test]
+fn a_clock_that_was_set_back_silences_nobody() {
+    let monitord = Monitord::new();
+    let site = Site::new(monitord.port);
+    // What a client has left that saw the clock set back: onemonitord passes over what is older than its last.
+    site.write("tmp/one-xcp-monitor-0.time", "4000000000");
+    let document = site.start().ok();
+    assert!(document.contains("<TIMESTAMP>4000000000</TIMESTAMP>"), "{document}");
+    assert_eq!(monitord.wait_for("MONITOR_HOST", "", 0).time, 4_000_000_000);
+}
+
+#[test]
 fn a_signal_asks_for_the_host_at_once() {
     let monitord = Monitord::new();
     let site = Site::new(monitord.port);

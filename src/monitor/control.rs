@@ -1,6 +1,7 @@
 //! `im/xcp.d/monitord-client_control.sh`: starts the client of a host, or stops it.
 
 use super::client::{self, CONFIGURATION};
+use super::clock::Clock;
 use super::files::{Files, Lock};
 use super::first_round;
 use super::host::Host;
@@ -61,8 +62,8 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
 fn start(caller: &Caller, im_mad: &str, name: &str, text: String) -> Result<String> {
     let configuration = MonitorConfiguration::parse(&text)?;
     let ssh_client = env::var("SSH_CLIENT").ok();
-    Sender::new(&configuration, im_mad, ssh_client.as_deref())?;
     let files = Files::of_host(configuration.host_id);
+    Sender::new(&configuration, im_mad, ssh_client.as_deref(), Clock::new(files.clone()))?;
     let mut lock = files.take_over()?;
     let token = format!("{} starting {}", std::process::id(), unix_time());
     lock.write(&token)?;

@@ -1,6 +1,7 @@
 //! The first round of all probes, which oned takes as the answer to "start monitoring".
 
 use super::at_work::is_at_work;
+use super::clock::Clock;
 use super::files::Files;
 use super::host::Host;
 use super::imported::Imported;
@@ -9,7 +10,7 @@ use super::log::Log;
 use super::round;
 use super::status::{MISSING_ROUNDS, Memory};
 use crate::one::Release;
-use crate::probe::{unix_time, vm_status};
+use crate::probe::vm_status;
 use crate::report::Result;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -36,7 +37,7 @@ pub fn run(host: &Host, files: &Files, log: &Log) -> Result<String> {
             Err(why) => log.say(kind.name(), &format!("{why:#}")),
         }
     }
-    _ = write!(document, "<TIMESTAMP>{}</TIMESTAMP></MONITOR_MESSAGES>", unix_time());
+    _ = write!(document, "<TIMESTAMP>{}</TIMESTAMP></MONITOR_MESSAGES>", Clock::new(files.clone()).now());
     Ok(document)
 }
 

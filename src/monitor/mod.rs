@@ -6,6 +6,7 @@ mod back_off;
 mod cadence;
 mod cipher;
 pub mod client;
+mod clock;
 mod consoles;
 pub mod control;
 pub mod counted;

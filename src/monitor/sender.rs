@@ -1,10 +1,10 @@
 //! Sending to onemonitord: by UDP, and by TCP what must not get lost.
 
 use super::cipher::Cipher;
+use super::clock::Clock;
 use super::kind::Kind;
 use super::message::Message;
 use crate::one::MonitorConfiguration;
-use crate::probe::unix_time;
 use crate::report::Result;
 use anyhow::{Context, anyhow};
 use std::io::{ErrorKind, Read, Write};
@@ -22,6 +22,7 @@ pub struct Sender {
     port: u16,
     host_id: u32,
     cipher: Option<Cipher>,
+    clock: Clock,
 }
 
 impl Sender {
@@ -30,6 +31,7 @@ impl Sender {
         configuration: &MonitorConfiguration,
         im_mad: &str,
         ssh_client: Option<&str>,
+        clock: Clock,
     ) -> Result<Sender> {
         let network = &configuration.network;
         let pubkey = network.pubkey.trim();
@@ -38,12 +40,13 @@ impl Sender {
             port: network.port,
             host_id: configuration.host_id,
             cipher: (!pubkey.is_empty()).then(|| Cipher::parse(pubkey)).transpose()?,
+            clock,
         })
     }
 
     /// Sends what a round of probes said.
     pub fn send(&self, kind: Kind, success: bool, text: &str) -> Result<()> {
-        let message = Message { kind, success, host_id: self.host_id, time: unix_time(), text };
+        let message = Message { kind, success, host_id: self.host_id, time: self.clock.now(), text };
         let send = || match kind {
             Kind::StateVm => self.by_tcp(&message.encode(self.cipher.as_ref())?),
             _ => self.by_udp(&message.datagrams(self.cipher.as_ref())?),
@@ -53,7 +56,9 @@ impl Sender {
 
     /// A name is looked up each time: a client lives longer than addresses do.
     fn addresses(&self) -> Result<Vec<SocketAddr>> {
-        Ok((self.address.as_str(), self.port).to_socket_addrs()?.collect())
+        let mut addresses = (self.address.as_str(), self.port).to_socket_addrs()?.collect();
+        ipv4_first(&mut addresses);
+        Ok(addresses)
     }
 
     fn by_udp(&self, datagrams: &[Vec<u8>]) -> Result<()> {
@@ -90,6 +95,12 @@ impl Sender {
     }
 }
 
+/// onemonitord listens on IPv4 unless it is told otherwise, and a datagram to the other address of its name is lost
+/// without a word. OpenNebula's own client sends by IPv4 alone.
+fn ipv4_first(addresses: &mut Vec<SocketAddr>) {
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+}
+
 /// onemonitord reads until the end of the connection, and then closes it.
 fn say(mut stream: TcpStream, bytes: &[u8]) -> Result<()> {
     stream.set_write_timeout(Some(LIMIT))?;
@@ -100,5 +111,19 @@ fn say(mut stream: TcpStream, bytes: &[u8]) -> Result<()> {
         // It ended before it had read all.
         Err(why) if why.kind() == ErrorKind::ConnectionReset => Err(why.into()),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_name_with_both_kinds_of_addresses_ipv4_is_tried_first() {
+        let given = ["[::1]:1", "192.0.2.2:1", "[::2]:1", "192.0.2.1:1"];
+        let mut addresses = given.map(|address| address.parse().unwrap()).to_vec();
+        ipv4_first(&mut addresses);
+        let found: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["192.0.2.2:1", "192.0.2.1:1", "[::1]:1", "[::2]:1"]);
     }
 }

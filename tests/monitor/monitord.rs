@@ -21,6 +21,7 @@ pub struct Got {
     pub kind: String,
     pub success: bool,
     pub host_id: u32,
+    pub time: u64,
     pub text: String,
     pub by_tcp: bool,
 }
@@ -126,7 +127,8 @@ fn decode(bytes: &[u8], by_tcp: bool, key: Option<&RsaPrivateKey>) -> Got {
     let text = std::str::from_utf8(bytes).unwrap();
     let words: Vec<&str> = text.split(' ').collect();
     assert_eq!(words.len(), 5, "{text}");
-    assert!(words[3].parse::<u64>().unwrap() > 1_600_000_000, "{text}");
+    let time: u64 = words[3].parse().unwrap();
+    assert!(time > 1_600_000_000, "{text}");
     let mut plain = Vec::new();
     ZlibDecoder::new(STANDARD.decode(words[4]).unwrap().as_slice()).read_to_end(&mut plain).unwrap();
     if let Some(key) = key {
@@ -137,6 +139,7 @@ fn decode(bytes: &[u8], by_tcp: bool, key: Option<&RsaPrivateKey>) -> Got {
         kind: words[0].to_owned(),
         success: words[1] == "SUCCESS",
         host_id: words[2].parse().unwrap(),
+        time,
         text: String::from_utf8(plain).unwrap(),
         by_tcp,
     }

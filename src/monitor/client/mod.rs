@@ -4,6 +4,7 @@
 mod rounds;
 
 use super::cadence::Cadence;
+use super::clock::Clock;
 use super::files::{Files, Lock};
 use super::host::Host;
 use super::kind::Kind;
@@ -77,7 +78,12 @@ fn prepare(caller: &Caller, args: &Args, files: Files, log: Log) -> Result<(Arc<
     let mut lock = files.take_up(&args.token)?;
     let text = files.read(CONFIGURATION)?.context("there is no configuration")?;
     let configuration = MonitorConfiguration::parse(&text)?;
-    let sender = Sender::new(&configuration, &args.im_mad, env::var("SSH_CLIENT").ok().as_deref())?;
+    let sender = Sender::new(
+        &configuration,
+        &args.im_mad,
+        env::var("SSH_CLIENT").ok().as_deref(),
+        Clock::new(files.clone()),
+    )?;
     let host = Host::new(caller, &args.im_mad, &args.host, text, &configuration)?;
     lock.write(&format!("{} {}", std::process::id(), host.called_as.display()))?;
     let cadence = Cadence::at_speed(args.speed).in_step(host.xe.shared.is_some());
