@@ -445,6 +445,23 @@ fn probes_of_others_speak_too_and_none_silences_another() {
 }
 
 #[test]
+fn a_probe_of_others_that_hangs_holds_up_no_state() {
+    let monitord = Monitord::new();
+    let site = Site::new(monitord.port);
+    site.vms(&[running(1)]);
+    site.start().ok();
+    let probes = "remotes/im/xcp-probes.d/vm/status";
+    let agent = "#!/bin/sh\necho 'VM = [ ID=\"8\", STATE=\"RUNNING\" ]'\n";
+    site.executable(&format!("{probes}/agent"), agent);
+    assert!(monitord.wait_for("STATE_VM", "ID=\"8\"", 0).by_tcp);
+    // For longer than this test waits for anything.
+    site.executable(&format!("{probes}/hangs"), "#!/bin/sh\necho begun > \"$TMPDIR/hangs\"\nsleep 25\n");
+    eventually("it hangs", || site.path("tmp/hangs").exists());
+    site.vms(&[halted(1)]);
+    monitord.wait_for("STATE_VM", &state(1, "POWEROFF"), 0);
+}
+
+#[test]
 fn a_round_costs_few_calls() {
     let monitord = Monitord::new();
     let site = Site::new(monitord.port);

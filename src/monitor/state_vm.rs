@@ -12,6 +12,7 @@ use crate::console::Keeper;
 use crate::one::Release;
 use crate::probe::vm_status;
 use crate::report::Result;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -27,8 +28,6 @@ struct Round {
     memory: Memory,
     imported: Imported,
     consoles: Keeper,
-    /// What others' probes said and has not arrived.
-    kept: String,
     next_sync: Instant,
     back_off: BackOff,
     failing: bool,
@@ -41,7 +40,6 @@ pub fn run(client: &Client) {
         memory: Memory::load(&saved),
         imported: Imported::new(Release::beside(&client.host.called_as).as_ref()),
         consoles: Keeper::default(),
-        kept: String::new(),
         next_sync: Instant::now() + sync_period(client),
         back_off: BackOff::new(client.cadence.scaled(period), client.cadence.scaled(LONGEST_PAUSE)),
         failing: false,
@@ -64,6 +62,17 @@ pub fn run(client: &Client) {
     }
 }
 
+/// Runs the administrator's probes, beside [`run`]: one that hangs must not hold up what becomes of a VM.
+pub fn run_others(client: &Client) {
+    while client.cadence.rest(Kind::StateVm.period(&client.periods)) {
+        let said = round::of_others(&client.host, Kind::StateVm, &client.log);
+        let mut kept = client.others_states.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() + said.len() <= MAX_KEPT_BYTES {
+            kept.push_str(&said);
+        }
+    }
+}
+
 fn sync_period(client: &Client) -> Duration {
     client.cadence.scaled(Duration::from_secs(client.periods.sync_state_vm))
 }
@@ -74,10 +83,6 @@ impl Round {
         self.memory.observe(&host, &seen.ours, is_at_work);
         self.imported.observe(&host, &seen.wild);
         consoles::keep(&client.host, &mut self.consoles, &host, &seen.ours, &client.log);
-        let said = round::of_others(&client.host, Kind::StateVm, &client.log);
-        if self.kept.len() + said.len() <= MAX_KEPT_BYTES {
-            self.kept.push_str(&said);
-        }
         Ok(())
     }
 
@@ -90,7 +95,8 @@ impl Round {
         } else {
             self.memory.changes() + &self.imported.changes()
         };
-        let text = states + &self.kept;
+        let of_others = client.others_states.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let text = states + &of_others;
         if text.is_empty() {
             return;
         }
@@ -98,6 +104,9 @@ impl Round {
             Ok(()) => {
                 client.log.well("onemonitord");
                 self.arrived(client, whole);
+                let mut kept = client.others_states.lock().unwrap_or_else(PoisonError::into_inner);
+                kept.drain(..of_others.len());
+                drop(kept);
                 self.back_off.arrived();
                 client.reachable.store(true, Ordering::Relaxed);
                 if !was_reachable {
@@ -115,7 +124,6 @@ impl Round {
     fn arrived(&mut self, client: &Client, whole: bool) {
         self.memory.told();
         self.imported.told();
-        self.kept.clear();
         if whole {
             self.next_sync = Instant::now() + sync_period(client);
         }

@@ -21,8 +21,8 @@ use std::env;
 use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -59,6 +59,8 @@ pub struct Client {
     pub cadence: Cadence,
     /// onemonitord took the last STATE_VM.
     pub reachable: AtomicBool,
+    /// What the administrator's probes of STATE_VM said and has not arrived.
+    pub others_states: Mutex<String>,
 }
 
 pub fn run(caller: &Caller, args: &Args) -> Result<String> {
@@ -95,6 +97,7 @@ fn prepare(caller: &Caller, args: &Args, files: Files, log: Log) -> Result<(Arc<
         periods: configuration.probes_period,
         cadence,
         reachable: AtomicBool::new(true),
+        others_states: Mutex::default(),
     };
     Ok((Arc::new(client), lock))
 }
@@ -108,7 +111,9 @@ fn watch(client: &Arc<Client>, lock: &Lock) -> Result<()> {
     for number in [SIGTERM, SIGINT, SIGHUP, SIGUSR1] {
         pipe::register(number, signal.try_clone()?)?;
     }
-    let threads: Vec<JoinHandle<()>> = Kind::ALL.iter().map(|kind| rounds::start(client, *kind)).collect();
+    let mut threads: Vec<JoinHandle<()>> =
+        Kind::ALL.iter().map(|kind| rounds::start(client, *kind)).collect();
+    threads.push(rounds::start_others_states(client));
     let program = env::current_exe().context("cannot tell where this program is")?;
     let drivers = [program, client.host.called_as.clone()];
     let mut last_there = Instant::now();

@@ -25,6 +25,12 @@ pub fn start(client: &Arc<Client>, kind: Kind) -> JoinHandle<()> {
     })
 }
 
+/// Starts the thread of the administrator's probes of STATE_VM.
+pub fn start_others_states(client: &Arc<Client>) -> JoinHandle<()> {
+    let client = Arc::clone(client);
+    thread::spawn(move || state_vm::run_others(&client))
+}
+
 /// MONITOR_HOST, MONITOR_VM, EXEC_VM and BEACON_HOST: what is lost once comes again. Whether the host works
 /// is for SYSTEM_HOST to say: a failure of these would show it as failed until the next SYSTEM_HOST.
 fn repeat(client: &Client, kind: Kind) {
