@@ -56,7 +56,7 @@ impl Sender {
 
     /// A name is looked up each time: a client lives longer than addresses do.
     fn addresses(&self) -> Result<Vec<SocketAddr>> {
-        let mut addresses = (self.address.as_str(), self.port).to_socket_addrs()?.collect();
+        let mut addresses: Vec<SocketAddr> = (self.address.as_str(), self.port).to_socket_addrs()?.collect();
         ipv4_first(&mut addresses);
         Ok(addresses)
     }
@@ -97,7 +97,7 @@ impl Sender {
 
 /// onemonitord listens on IPv4 unless it is told otherwise, and a datagram to the other address of its name is lost
 /// without a word. OpenNebula's own client sends by IPv4 alone.
-fn ipv4_first(addresses: &mut Vec<SocketAddr>) {
+fn ipv4_first(addresses: &mut [SocketAddr]) {
     addresses.sort_by_key(SocketAddr::is_ipv6);
 }
 
