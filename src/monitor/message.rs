@@ -12,6 +12,9 @@ use std::io::Write;
 
 /// A datagram takes 65,507 bytes. Less is sent: each lost fragment of it loses all.
 const MAX_DATAGRAM_BYTES: usize = 32 << 10;
+/// SYSTEM_HOST is not cut before it must be: with each part of it oned forgets the wild VMs that an earlier one told
+/// (Host.cc `update_info`).
+const MAX_SYSTEM_BYTES: usize = 60 << 10;
 /// Of a long text so much is packed first, to see how long it becomes.
 const FIRST_PART_BYTES: usize = 32 << 10;
 
@@ -44,16 +47,20 @@ impl Message<'_> {
     /// The same in as many messages as datagrams take, cut between lines: each line is whole by itself.
     pub fn datagrams(&self, cipher: Option<&Cipher>) -> Result<Vec<Vec<u8>>> {
         let mut datagrams = Vec::new();
-        let (mut rest, mut aim) = (self.text, FIRST_PART_BYTES);
+        let (max, first) = match self.kind {
+            Kind::SystemHost => (MAX_SYSTEM_BYTES, self.text.len()),
+            _ => (MAX_DATAGRAM_BYTES, FIRST_PART_BYTES),
+        };
+        let (mut rest, mut aim) = (self.text, first);
         loop {
             let (part, after) = cut(rest, aim);
             let datagram = Message { text: part, ..self.clone() }.encode(cipher)?;
-            if datagram.len() > MAX_DATAGRAM_BYTES && cut(part, part.len() / 2).0.len() < part.len() {
+            if datagram.len() > max && cut(part, part.len() / 2).0.len() < part.len() {
                 aim = part.len() / 2;
                 continue;
             }
             // Lines of one kind pack alike: the next part will nearly fill its datagram.
-            aim = part.len() * (MAX_DATAGRAM_BYTES / 10 * 9) / datagram.len();
+            aim = part.len() * (max / 10 * 9) / datagram.len();
             datagrams.push(datagram);
             rest = after;
             if rest.is_empty() {
@@ -107,6 +114,20 @@ mod tests {
     fn a_failure_says_so() {
         let failed = Message { success: false, ..message("no") };
         assert!(failed.encode(None).unwrap().starts_with(b"MONITOR_VM FAILURE 7 1700000000 "));
+    }
+
+    #[test]
+    fn a_host_is_told_whole_with_hundreds_of_wild_vms() {
+        let wild = |vm: u32| {
+            let uuid = format!("{:08x}-0000-4000-8000-{:012x}", vm.wrapping_mul(2_654_435_761), vm * 7_919);
+            let template = format!("NAME=\"web {vm}\"\nCPU=2\nVCPU=2\nMEMORY=4096\nDEPLOY_ID=\"{uuid}\"\n");
+            let template = STANDARD.encode(template);
+            format!("VM = [ ID=\"-1\", DEPLOY_ID=\"{uuid}\", IMPORT_TEMPLATE=\"{template}\" ]\n")
+        };
+        let text = "HYPERVISOR=\"xcp\"\n".to_owned() + &(0..300).map(wild).collect::<String>();
+        let host = Message { kind: Kind::SystemHost, ..message(&text) };
+        let parts = host.datagrams(None).unwrap();
+        assert!(matches!(parts.as_slice(), [only] if decode(only).1 == text.as_bytes()), "{}", parts.len());
     }
 
     #[test]
