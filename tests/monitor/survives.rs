@@ -9,6 +9,10 @@ use std::process::{Child, Command};
 use std::thread;
 use std::time::Duration;
 
+fn suspended(id: u32) -> Vm<'static> {
+    Vm { power_state: "suspended", ..halted(id) }
+}
+
 /// Starts a client as the control script leaves it behind, but `speed` times as fast, from a program of its own.
 fn client(site: &Site, speed: u32, configuration: &[u8]) -> Child {
     let program = site.path("one-xcp");
@@ -58,9 +62,7 @@ fn a_minute_without_onemonitord_loses_nothing_and_is_over_within_a_period() {
     for second in 0..70 {
         match second {
             20 => site.vms(&[running(1), running(2), halted(3), running(4)]),
-            40 => {
-                site.vms(&[Vm { power_state: "suspended", ..halted(1) }, halted(2), running(3), running(5)]);
-            }
+            40 => site.vms(&[suspended(1), halted(2), running(3), running(5)]),
             _ => {}
         }
         thread::sleep(Duration::from_millis(100));

@@ -26,7 +26,6 @@ pub fn add_to(counters: &mut Counters, xapi: &Xapi, now: u64) -> Result<()> {
         let target = format!("/rrd_updates?start={start}&interval={interval}&cf=AVERAGE&host=true");
         xapi.get(&target, MAX_BYTES)
     })
-    .with_context(|| format!("/rrd_updates of {xapi}"))
 }
 
 /// The same of what `ask` gives for a start and an interval.
@@ -38,7 +37,7 @@ fn add_from<R: BufRead>(
     let (start, interval) = since(counters.last_time(), counters.clock_there(now));
     let added = ask(start, interval).and_then(|document| {
         counters.begin(start);
-        read(counters, document, start)
+        read(counters, document, start).context("/rrd_updates")
     });
     if added.is_ok() {
         counters.compare_clocks(now);
