@@ -15,6 +15,7 @@ use crate::one::Release;
 use crate::probe;
 use crate::report::{self, Result};
 use crate::tm;
+use crate::xe::{XeError, xe_error};
 use clap::{Parser, Subcommand};
 use std::env;
 use std::ffi::OsString;
@@ -110,8 +111,17 @@ fn reported(caller: &Caller, name: &str, result: Result<String>) -> ExitCode {
         Ok(answer) => report::success(&answer),
         Err(error) => {
             let release = Release::beside(&caller.called_as);
+            let error = with_advice(error);
             report::failure(name, &error, release.is_some_and(|release| release.marks_errors()))
         }
+    }
+}
+
+/// What to do comes last, after XAPI's words.
+fn with_advice(error: anyhow::Error) -> anyhow::Error {
+    match xe_error(&error).and_then(XeError::advice) {
+        Some(advice) => anyhow::anyhow!("{}: {advice}", format!("{error:#}").trim_end_matches('.')),
+        None => error,
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Each part, and the parts it may name. What is not listed may not be named.
 const MAY_NAME: [(&str, &[&str]); 26] = [
-    ("cli", &["action", "admin", "datastore", "links", "monitor", "one", "probe", "report", "tm"]),
+    ("cli", &["action", "admin", "datastore", "links", "monitor", "one", "probe", "report", "tm", "xe"]),
     ("links", &["datastore", "report", "tm"]),
     (
         "tm",

@@ -28,6 +28,13 @@ const PROSE: [(&str, &str); 10] = [
     ("Authentication failed", "SESSION_AUTHENTICATION_FAILED"),
 ];
 
+/// What `xe` adds to its own refusals (xapi-cli-server cli_frontend).
+const USAGE: &str = "For usage run: 'xe help'";
+
+/// `xe`'s ways of saying that no XAPI answers (newcli.ml).
+const UNREACHABLE: [&str; 4] =
+    ["Connection refused", "Lost connection to the server", "Unable to contact server", "No addrinfo found"];
+
 impl XeError {
     /// Reads what a failed `xe … --trace` printed on standard error.
     pub fn parse(stderr: &str) -> XeError {
@@ -36,6 +43,8 @@ impl XeError {
             _ => (stderr, ""),
         };
         let words = prose.split_whitespace().collect::<Vec<_>>().join(" ");
+        // It points people at another command's help.
+        let words = words.trim_end_matches(USAGE).trim_end().to_owned();
         let (code, params) = raised(trace)
             .or_else(|| labelled(prose))
             .or_else(|| known_prose(&words))
@@ -62,6 +71,21 @@ impl XeError {
             "TOO_MANY_PENDING_TASKS",
             "TOO_MANY_STORAGE_MIGRATES",
         ]) || self.words.contains("Connection refused")
+    }
+
+    /// What the administrator can do where XAPI could not be asked at all.
+    pub fn advice(&self) -> Option<&'static str> {
+        if self.is(&["SESSION_AUTHENTICATION_FAILED"]) {
+            return Some(
+                "correct the user and password in XE_PASSWORD_FILE (of another pool: REMOTE_PASSWORD_FILE); on a \
+                 host itself root needs none",
+            );
+        }
+        let is_unreachable = UNREACHABLE.iter().any(|start| self.words.contains(start));
+        is_unreachable.then_some(
+            "see whether XAPI runs on the host (xe-toolstack-restart starts it again) and, with XE_SERVER, whether \
+             its port 443 can be reached",
+        )
     }
 
     /// The connection broke under the call: what it asked for may or may not have happened.
@@ -138,6 +162,16 @@ mod tests {
         assert!(member.is(&["HOST_IS_SLAVE"]));
         assert_eq!(member.params, ["192.168.10.1"]);
         assert_eq!(XeError::parse("something new\n").code, None);
+    }
+
+    #[test]
+    fn who_cannot_ask_xapi_at_all_is_told_what_to_do() {
+        let login = XeError::parse("Authentication failed\nFor usage run: 'xe help'\n");
+        assert_eq!(login.to_string(), "Authentication failed (SESSION_AUTHENTICATION_FAILED)");
+        assert!(login.advice().unwrap().contains("XE_PASSWORD_FILE"));
+        let down = XeError::parse("Error: Connection refused (calling connect )\n");
+        assert!(down.advice().unwrap().contains("xe-toolstack-restart"));
+        assert_eq!(XeError::parse("The host is full.\n").advice(), None);
     }
 
     #[test]

@@ -113,3 +113,33 @@ fn each_script_is_here() {
         assert!(is_here, "{script} has no bad input to try");
     }
 }
+
+#[test]
+fn a_login_that_is_refused_and_a_pool_that_is_not_there() {
+    let host = Host::new();
+    let uuid = host.deploy().ok();
+    crate::common::sparse_file(&host.vm_folder(0, 1).join("disk.3"), 10 << 20, &[]);
+    let before = host.dump();
+    std::fs::write(host.path("password"), "root\nwrong\n").unwrap();
+    let password_file = host.path("password").to_str().unwrap().to_owned();
+    let host = host.set("XE_PASSWORD_FILE", &password_file).set("XE_SERVER", "xcp-a");
+    for (action, name) in
+        ACTIONS.into_iter().filter(|(action, _)| !["restore", "migrate_local"].contains(action))
+    {
+        let recorded = Recorded::load(name);
+        let uuid_of_none = "11111111-2222-3333-4444-00000000aaaa";
+        let args: Vec<String> =
+            recorded.argv.iter().map(|arg| arg.replace("snapuuid-22196", uuid_of_none)).collect();
+        let recorded = Recorded { argv: args, ..recorded };
+        let said = run(&host, action, &recorded, &uuid, &recorded.stdin);
+        refused(&host, &before, &said, action);
+        let line = said.failure();
+        assert!(
+            line.contains("Authentication failed (SESSION_AUTHENTICATION_FAILED): correct the"),
+            "{line}"
+        );
+    }
+    let host = host.set("XE_SERVER", "192.0.2.1");
+    let line = host.run("poll", &[&uuid, "xcp-a"], b"").failure();
+    assert!(line.contains("Unable to contact server") && line.contains("port 443 can be reached"), "{line}");
+}
