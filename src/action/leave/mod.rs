@@ -67,6 +67,7 @@ pub fn run(caller: &Caller, args: &Leaving, power_off: PowerOff) -> Result<Strin
     write_back::run(&xe, &conf, &message, &vbds)?;
     if vm.snapshots > 0 && !message.vm.lcm_state.ends_the_vm() {
         report::info(format!("VM {} stays in the pool, halted: it has snapshots", vm.uuid));
+        write_back::stamp(&xe, &conf, &message, &vbds);
         return Ok(String::new());
     }
     if vm.snapshots > 0 {

@@ -2,12 +2,13 @@
 //! will look for it in `disk.N`.
 
 use super::STILL_IN_USE;
+use crate::action::deploy;
 use crate::image::{self, Format, Image};
 use crate::one::{Conf, Disk, Message};
 use crate::parallel;
 use crate::report::{self, Result};
 use crate::translate::mark;
-use crate::xe::vbd::Vbd;
+use crate::xe::vbd::{self, Vbd};
 use crate::xe::{Uuid, Xe, failed_with, vdi, was_refused_in_passing};
 use anyhow::{Context, ensure};
 use std::fs;
@@ -33,6 +34,24 @@ pub fn run(xe: &Xe, conf: &Conf, message: &Message, vbds: &[Vbd]) -> Result<()> 
         one(xe, disk, vdi, &file)
     });
     written.into_iter().collect()
+}
+
+/// Of a VM that stays in the pool, tells the files that were just written from ones that somebody changes later:
+/// the next deployment takes the VDIs for the newest in both cases, and warns in the second.
+pub fn stamp(xe: &Xe, conf: &Conf, message: &Message, vbds: &[Vbd]) {
+    let Ok(folder) = folder(conf, message) else { return };
+    for disk in message.vm.disks.iter().filter(|disk| disk.is_wanted_back(false)) {
+        let Some(vbd) = vbd_of(disk, vbds) else { continue };
+        let set = deploy::source(&disk.origin, &disk.file(&folder)).and_then(|(_, stamp)| {
+            xe.run(&vbd::set(&vbd.uuid).set(format!("other-config:{}", mark::FILE_STAMP), stamp))
+        });
+        if let Err(error) = set {
+            report::warn(format!(
+                "the next deployment will take disk {} for changed: {error:#}",
+                disk.disk_id
+            ));
+        }
+    }
 }
 
 /// Writes the persistent disks of a suspended VM back: OpenNebula may end it without another word to us, and
@@ -67,8 +86,11 @@ fn through_snapshot(xe: &Xe, disk: &Disk, vdi: &Uuid, file: &Path) -> Result<()>
 
 /// The VDI that was made for this disk. Another image may have had the same DISK_ID before.
 fn vdi_of(disk: &Disk, vbds: &[Vbd]) -> Option<Uuid> {
-    let mut found = vbds.iter().filter(|vbd| mark::goes_with_vm(vbd) && mark::is_of(vbd, disk));
-    found.find_map(|vbd| vbd.vdi_uuid.clone())
+    vbd_of(disk, vbds)?.vdi_uuid.clone()
+}
+
+fn vbd_of<'a>(disk: &Disk, vbds: &'a [Vbd]) -> Option<&'a Vbd> {
+    vbds.iter().find(|vbd| mark::goes_with_vm(vbd) && mark::is_of(vbd, disk) && vbd.vdi_uuid.is_some())
 }
 
 /// Writes one disk back from its VDI.
