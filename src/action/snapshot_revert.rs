@@ -3,14 +3,15 @@
 //! XAPI puts new VDIs in the place of the VM's, without tags: what named the old ones is put right.
 
 mod names;
+mod nics;
 
 use super::Caller;
 use super::snapshot_delete::{self, check_is_of};
 use super::suspending::{find, not_here};
-use crate::one::Message;
+use crate::one::{Message, Vm};
 use crate::parallel;
 use crate::report::{self, Result};
-use crate::translate::mark;
+use crate::translate::{mark, memory};
 use crate::undo::Undo;
 use crate::xe::host::{self, Host};
 use crate::xe::snapshot::{self, Snapshot};
@@ -45,16 +46,25 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let found = found?.with_context(|| format!("the pool has no snapshot {wanted}"))?;
     check_is_of(&found, uuid)?;
     check_no_disk_is_newer(&before, &then)?;
+    let wanted = message.as_ref().map(|message| &message.vm);
+    check_no_disk_comes_back(wanted, &then)?;
     let host = match &vm.resident_on {
         Some(host) => host.clone(),
         None => host::named(&Host::all(&xe)?, &args.of.host)?.uuid.clone(),
     };
     let names = Names::look_up(&xe, &conf, message.as_ref(), uuid, vm_id, &before)?;
     let now = revert(&xe, &vm, &host, &found, &before)?;
+    if !found.has_memory {
+        nics::put_right(&xe, uuid, wanted);
+    }
     let (runs, right) = parallel::both(|| go_on(&xe, uuid, &host, &found), || names.put_right(&now));
     runs?;
     right?;
+    if found.has_memory {
+        nics::put_right(&xe, uuid, wanted);
+    }
     insert_discs(&xe, &before, &now);
+    warn_of_size(wanted, &found);
     Ok(String::new())
 }
 
@@ -71,6 +81,37 @@ fn check_no_disk_is_newer(now: &[Vbd], then: &[Vbd]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// OpenNebula would know nothing of the disk: nobody would bring back what the guest writes there, or remove it.
+fn check_no_disk_comes_back(wanted: Option<&Vm>, then: &[Vbd]) -> Result<()> {
+    let Some(wanted) = wanted else { return Ok(()) };
+    for vbd in then.iter().filter(|vbd| vbd.kind == Kind::Disk && vbd.vdi_uuid.is_some()) {
+        let Some(disk_id) = mark::disk_id(vbd) else { continue };
+        let is_context = wanted.context.as_ref().is_some_and(|disc| disc.disk_id == disk_id);
+        if !is_context && !wanted.disks.iter().any(|disk| mark::is_of(vbd, disk)) {
+            bail!(
+                "disk {disk_id} of the snapshot was detached after it was taken, and would come back unknown to \
+                 OpenNebula: attach it again first, or delete the snapshot"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// A revert takes back a resize too, of which OpenNebula learns nothing.
+fn warn_of_size(wanted: Option<&Vm>, then: &Snapshot) {
+    let Some(wanted) = wanted else { return };
+    if memory::limits(wanted).dynamic_max_bytes != then.memory_bytes || wanted.vcpu != then.vcpus {
+        report::warn(format!(
+            "the VM has the size of its snapshot again, {} MB and {} VCPUs, not the {} MB and {} VCPUs that OpenNebula \
+             counts: it gets those when it is powered off and resumed",
+            then.memory_bytes / memory::MIB,
+            then.vcpus,
+            wanted.memory_mb,
+            wanted.vcpu
+        ));
+    }
 }
 
 /// XAPI powers the VM off first: if it then fails, the VM is started again with the disks that it has.

@@ -3,7 +3,7 @@
 use super::{Call, PowerState, Record, Uuid, Xe, call};
 use crate::report::Result;
 
-const FIELDS: [&str; 3] = ["uuid", "power-state", "snapshot-of"];
+const FIELDS: [&str; 5] = ["uuid", "power-state", "snapshot-of", "memory-dynamic-max", "VCPUs-at-startup"];
 
 /// A snapshot as the pool has it.
 #[derive(Clone, Debug)]
@@ -13,6 +13,9 @@ pub struct Snapshot {
     pub has_memory: bool,
     /// The VM it was taken of; none once that is gone.
     pub of: Option<Uuid>,
+    /// The VM's size when it was taken.
+    pub memory_bytes: u64,
+    pub vcpus: u32,
 }
 
 impl Snapshot {
@@ -21,6 +24,8 @@ impl Snapshot {
             uuid: record.get("uuid")?,
             has_memory: record.get::<PowerState>("power-state")? == PowerState::Suspended,
             of: record.optional("snapshot-of")?,
+            memory_bytes: record.get("memory-dynamic-max")?,
+            vcpus: record.get("VCPUs-at-startup")?,
         })
     }
 

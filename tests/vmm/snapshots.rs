@@ -146,6 +146,24 @@ fn snapshots_survive_power_off_and_migration() {
     assert_eq!(state(&host, &uuid), "running");
 }
 
+#[test]
+fn what_the_driver_wrote_back_itself_is_no_change_to_warn_of() {
+    let (host, _) = off_with_snapshot();
+    let said = host.deploy();
+    assert!(!said.stderr.contains("WARN"), "{said:#?}");
+    said.ok();
+}
+
+#[test]
+fn a_revert_that_takes_back_a_resize_says_so() {
+    let (host, uuid) = running();
+    let snapshot = create().run(&host, &uuid).ok();
+    let revert = |old: &str, new: &str| on("snapshot_revert", &snapshot).with(old, new).run(&host, &uuid);
+    let said = revert("<MEMORY><![CDATA[512]]>", "<MEMORY><![CDATA[768]]>");
+    assert!(said.stderr.contains("WARN: the VM has the size of its snapshot again, 512 MB"), "{said:#?}");
+    said.ok();
+}
+
 /// The deployment of VM 1 after the swap disk was detached, another disk and NIC were attached and the context was
 /// changed, all while the VM was off.
 fn changed_while_off(host: &Host) -> Recorded {
@@ -259,6 +277,42 @@ fn what_is_no_snapshot_of_the_vm_is_not_touched() {
         assert!(line.contains("the id of no XAPI snapshot"), "{line}");
     }
     host.is_as(&before);
+}
+
+#[test]
+fn a_disk_that_was_detached_since_does_not_come_back_behind_opennebulas_back() {
+    let (host, uuid) = running();
+    crate::common::sparse_file(&host.vm_folder(0, 1).join("disk.3"), 10 << 20, &[(4096, b"data")]);
+    RecordedAction::load("attach_disk", "attach_disk").run(&host, &uuid).ok();
+    let snapshot = create().run(&host, &uuid).ok();
+    RecordedAction::load("detach_disk", "detach_disk").run(&host, &uuid).ok();
+    let before = host.dump();
+    let line = on("snapshot_revert", &snapshot).run(&host, &uuid).failure();
+    assert!(line.contains("disk 3 of the snapshot was detached after it was taken"), "{line}");
+    host.is_as(&before);
+}
+
+#[test]
+fn after_a_revert_no_nic_is_there_that_opennebula_has_detached_and_missing_ones_are_named() {
+    for with_memory in [true, false] {
+        let (host, uuid) = running();
+        RecordedAction::load("attach_nic", "attach_nic").run(&host, &uuid).ok();
+        if !with_memory {
+            host.sim(&["fail", "vm-checkpoint", "--code", "VM_MISSING_PV_DRIVERS"]);
+        }
+        let snapshot = create().run(&host, &uuid).ok();
+        RecordedAction::load("detach_nic", "detach_nic").run(&host, &uuid).ok();
+        on("snapshot_revert", &snapshot).run(&host, &uuid).ok();
+        let macs = host.xe(&["vif-list", &format!("vm-uuid={uuid}"), "params=MAC", "--minimal"]);
+        assert_eq!(macs, "02:00:c0:a8:0a:0a", "with memory: {with_memory}");
+        assert_eq!(state(&host, &uuid), "running");
+    }
+    let (host, uuid) = running();
+    let snapshot = create().run(&host, &uuid).ok();
+    let nic = "<NIC><NIC_ID>1</NIC_ID><BRIDGE>xenbr0</BRIDGE><MAC>02:00:c0:a8:0a:0b</MAC></NIC>";
+    let said = on("snapshot_revert", &snapshot).with("<NIC>", &format!("{nic}<NIC>")).run(&host, &uuid);
+    assert!(said.stderr.contains("WARN: NIC 1 (02:00:c0:a8:0a:0b) was attached after"), "{said:#?}");
+    said.ok();
 }
 
 const WAYS: [Wrong; 4] = [Wrong::Refused, Wrong::AnswerLost, Wrong::Terminated, Wrong::Killed];
