@@ -7,6 +7,7 @@ use crate::parallel;
 use crate::report::{self, Result};
 use crate::translate::mark;
 use crate::undo::Undo;
+use crate::xe::network::Vif;
 use crate::xe::snapshot::{self, Snapshot};
 use crate::xe::vbd;
 use crate::xe::{Call, PowerState, Uuid, Xe, vm};
@@ -34,14 +35,24 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let xe = caller.xe(&conf, &args.host)?;
     let _lock = Caller::lock(&xe, Some(vm_id))?;
     let name = mark::vm_snapshot_name(vm_id, args.snapshot_id);
-    let (vm, named) =
-        parallel::both(|| find(&xe, &args.deploy_id), || Snapshot::named(&xe, &args.deploy_id, &name));
-    let (vm, named) = (vm?, named?);
+    let ((vm, vifs), named) = parallel::both(
+        || parallel::both(|| find(&xe, &args.deploy_id), || Vif::of_vm(&xe, &args.deploy_id)),
+        || Snapshot::named(&xe, &args.deploy_id, &name),
+    );
+    let (vm, vifs, named) = (vm?, vifs?, named?);
     if let Some(message) = &message {
         clear_unknown(&xe, message, &named)?;
     }
+    let taken = with_memory_or_without(&xe, &vm, &name, &named)?;
+    let nics = vifs.iter().filter_map(|vif| Some((mark::nic_id(vif)?, vif.mac.as_str())));
+    // Without it a revert asks for the NICs that it has brought back.
+    _ = xe.undo(&snapshot::note(&taken, mark::NICS, &mark::nics(&taken, nics)));
+    Ok(taken.to_string())
+}
+
+fn with_memory_or_without(xe: &Xe, vm: &vm::Vm, name: &str, before: &[Snapshot]) -> Result<Uuid> {
     if vm.power_state == PowerState::Running {
-        match take(&xe, &vm, &name, &named, &snapshot::checkpoint(&vm.uuid, &name)) {
+        match take(xe, vm, name, before, &snapshot::checkpoint(&vm.uuid, name)) {
             Err(error) => match refusal(&error) {
                 Some(why) => report::warn(format!("the snapshot is without the VM's memory: {why}")),
                 None => return Err(error),
@@ -49,7 +60,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
             taken => return taken,
         }
     }
-    take(&xe, &vm, &name, &named, &snapshot::snapshot(&vm.uuid, &name))
+    take(xe, vm, name, before, &snapshot::snapshot(&vm.uuid, name))
 }
 
 /// A snapshot under this name that OpenNebula has no id of is what a driver left that was killed.
@@ -64,12 +75,12 @@ fn clear_unknown(xe: &Xe, message: &Message, named: &[Snapshot]) -> Result<()> {
 }
 
 /// What a call has made that failed is removed, and the VM goes on that it has left suspended.
-fn take(xe: &Xe, vm: &vm::Vm, name: &str, before: &[Snapshot], call: &Call) -> Result<String> {
+fn take(xe: &Xe, vm: &vm::Vm, name: &str, before: &[Snapshot], call: &Call) -> Result<Uuid> {
     let taken = xe.run_within(call, xe.transfer_limit).and_then(|answer| {
         answer.trim().parse::<Uuid>().with_context(|| format!("{call} answered something else"))
     });
     let error = match taken {
-        Ok(uuid) => return Ok(uuid.to_string()),
+        Ok(uuid) => return Ok(uuid),
         Err(error) if refusal(&error).is_some() => return Err(error),
         Err(error) => error,
     };

@@ -54,14 +54,15 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     };
     let names = Names::look_up(&xe, &conf, message.as_ref(), uuid, vm_id, &before)?;
     let now = revert(&xe, &vm, &host, &found, &before)?;
+    let other_nics = wanted.filter(|wanted| !nics::are_those_of(&found, wanted));
     if !found.has_memory {
-        nics::put_right(&xe, uuid, wanted);
+        nics::put_right(&xe, uuid, other_nics);
     }
     let (runs, right) = parallel::both(|| go_on(&xe, uuid, &host, &found), || names.put_right(&now));
     runs?;
     right?;
     if found.has_memory {
-        nics::put_right(&xe, uuid, wanted);
+        nics::put_right(&xe, uuid, other_nics);
     }
     insert_discs(&xe, &before, &now);
     warn_of_size(wanted, &found);

@@ -3,7 +3,8 @@
 use super::{Call, PowerState, Record, Uuid, Xe, call};
 use crate::report::Result;
 
-const FIELDS: [&str; 5] = ["uuid", "power-state", "snapshot-of", "memory-dynamic-max", "VCPUs-at-startup"];
+const FIELDS: [&str; 6] =
+    ["uuid", "power-state", "snapshot-of", "memory-dynamic-max", "VCPUs-at-startup", "other-config"];
 
 /// A snapshot as the pool has it.
 #[derive(Clone, Debug)]
@@ -16,6 +17,7 @@ pub struct Snapshot {
     /// The VM's size when it was taken.
     pub memory_bytes: u64,
     pub vcpus: u32,
+    other_config: String,
 }
 
 impl Snapshot {
@@ -26,7 +28,13 @@ impl Snapshot {
             of: record.optional("snapshot-of")?,
             memory_bytes: record.get("memory-dynamic-max")?,
             vcpus: record.get("VCPUs-at-startup")?,
+            other_config: record.text("other-config").to_owned(),
         })
+    }
+
+    /// The value under this key of its `other-config`.
+    pub fn other_config(&self, key: &str) -> Option<&str> {
+        super::record::map_value(&self.other_config, key)
     }
 
     /// The snapshot with this uuid; `None` when the pool has none.
@@ -54,6 +62,11 @@ pub fn checkpoint(vm: &Uuid, name_label: &str) -> Call {
 /// Takes a snapshot of a VM's disks.
 pub fn snapshot(vm: &Uuid, name_label: &str) -> Call {
     call("vm-snapshot").set("uuid", vm).set("new-name-label", name_label)
+}
+
+/// Notes something in its `other-config`.
+pub fn note(snapshot: &Uuid, key: &str, value: &str) -> Call {
+    call("snapshot-param-set").set("uuid", snapshot).set(format!("other-config:{key}"), value)
 }
 
 /// Makes the VM what it was, halted or with the memory suspended. Its VDIs go, and copies of the snapshot's

@@ -6,7 +6,14 @@ use crate::one::{Nic, Vm};
 use crate::report::{self, Result};
 use crate::translate::mark;
 use crate::xe::network::{self, Vif};
+use crate::xe::snapshot::Snapshot;
 use crate::xe::{Uuid, Xe};
+
+/// Whether the snapshot has the NICs that the VM is to have: then nothing is to be asked.
+pub fn are_those_of(snapshot: &Snapshot, wanted: &Vm) -> bool {
+    let nics = wanted.nics.iter().map(|nic| (nic.nic_id, nic.mac.as_str()));
+    snapshot.other_config(mark::NICS) == Some(mark::nics(&snapshot.uuid, nics).as_str())
+}
 
 /// Takes away the NICs that OpenNebula has detached since, and says which ones the snapshot does not know.
 ///

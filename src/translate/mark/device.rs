@@ -2,7 +2,7 @@
 
 use super::{VM_ID, in_other_config};
 use crate::one;
-use crate::xe::{network, vbd};
+use crate::xe::{Uuid, network, vbd};
 
 /// OpenNebula's number of the disk; on VBDs, set only once the disk's bytes are all in its VDI.
 pub const DISK_ID: &str = "one_disk_id";
@@ -18,6 +18,16 @@ pub const FILE_STAMP: &str = "one_file";
 
 /// OpenNebula's number of the NIC.
 pub const NIC_ID: &str = "one_nic_id";
+
+/// OpenNebula's NICs that a VM had when a snapshot of it was taken; on the snapshot.
+pub const NICS: &str = "one_nics";
+
+/// Its value, of pairs of NIC_ID and MAC. The snapshot's own uuid tells it from one that came with the VM's record.
+pub fn nics<'a>(snapshot: &Uuid, nics: impl Iterator<Item = (u32, &'a str)>) -> String {
+    let mut nics: Vec<String> = nics.map(|(id, mac)| format!("{id}={}", mac.to_ascii_lowercase())).collect();
+    nics.sort();
+    format!("{snapshot} {}", nics.join(","))
+}
 
 /// XAPI's own mark for "this VDI goes with its VM" (xapi constants.ml `owner_key`).
 pub const OWNER: &str = "owner";
