@@ -170,11 +170,26 @@ fn a_guest_that_hangs_fails_the_action_unless_force_is_set() {
     let uuid = host.deploy().ok();
     host.sim(&["guest", &uuid, "tools=hang"]);
     let line = host.on_vm("shutdown", TERMINATE, &uuid).failure();
-    assert!(line.contains("the guest did not power off within 1 s"), "{line}");
+    assert!(
+        line.contains("the guest did not power off within 1 s; power it off hard, or set FORCE"),
+        "{line}"
+    );
     assert_eq!(host.vm_param(&uuid, "power-state"), "running");
     let host = host.set("FORCE_SHUTDOWN", "yes");
     host.on_vm("shutdown", TERMINATE, &uuid).ok();
     nothing_is_left(&host);
+}
+
+#[test]
+fn a_paused_vm_is_refused_with_what_to_do_and_goes_when_it_is_given_up() {
+    let host = Host::new();
+    let uuid = host.deploy().ok();
+    host.xe(&["vm-pause", &format!("uuid={uuid}")]);
+    let line = host.on_vm("shutdown", TERMINATE, &uuid).failure();
+    assert!(line.contains("is paused") && line.contains("xe vm-unpause"), "{line}");
+    assert_eq!(host.vm_param(&uuid, "power-state"), "paused");
+    host.on_vm("cancel", "cancel.3", &uuid).ok();
+    assert_ne!(host.xe(&["vm-list", &format!("uuid={uuid}"), "params=power-state", "--minimal"]), "paused");
 }
 
 #[test]

@@ -30,7 +30,11 @@ pub fn gently(xe: &Xe, conf: &Conf, vm: &vm::Vm) -> Result<()> {
         PowerState::Running => {}
         PowerState::Suspended => wake(xe, vm)?,
         state @ PowerState::Paused => {
-            bail!("VM {} is {state}: its guest cannot be asked to power off", vm.uuid)
+            bail!(
+                "VM {} is {state}: its guest cannot be asked to power off; let it go on (xe vm-unpause) or power it \
+                 off hard",
+                vm.uuid
+            )
         }
     }
     let Err(error) = xe.run_within(&vm::clean_shutdown(&vm.uuid), limit) else { return Ok(()) };
@@ -38,15 +42,20 @@ pub fn gently(xe: &Xe, conf: &Conf, vm: &vm::Vm) -> Result<()> {
         return Ok(());
     }
     let late = outcome_unknown(&error) || failed_with(&error, &NOT_IN_TIME);
-    let (why, force) = if failed_with(&error, &NO_GUEST_TOOLS) {
-        ("the guest has no running guest tools to be asked through".to_owned(), force_without_tools)
+    let (why, force, setting) = if failed_with(&error, &NO_GUEST_TOOLS) {
+        let why = "the guest has no running guest tools to be asked through".to_owned();
+        (why, force_without_tools, "NO_TOOLS_SHUTDOWN=force")
     } else if late {
-        (format!("the guest did not power off within {} s", limit.as_secs()), force_late)
+        let why = format!("the guest did not power off within {} s", limit.as_secs());
+        (why, force_late, "FORCE_SHUTDOWN=yes")
     } else {
         return Err(error).context(format!("cannot power off VM {}", vm.uuid));
     };
     if !force {
-        return Err(error).context(format!("cannot power off VM {}: {why}", vm.uuid));
+        return Err(error).context(format!(
+            "cannot power off VM {}: {why}; power it off hard, or set {setting} in xcprc",
+            vm.uuid
+        ));
     }
     report::warn(format!("{why}: its plug is pulled"));
     hard(xe, vm)
