@@ -293,6 +293,28 @@ fn a_disk_that_was_detached_since_does_not_come_back_behind_opennebulas_back() {
 }
 
 #[test]
+fn attached_again_since_the_snapshot_a_disk_leaves_no_vdi_behind() {
+    let host = Host::new();
+    let before = all(&host);
+    let uuid = host.deploy().ok();
+    crate::common::sparse_file(&host.vm_folder(0, 1).join("disk.3"), 10 << 20, &[(4096, b"data")]);
+    let attach = RecordedAction::load("attach_disk", "attach_disk");
+    attach.run(&host, &uuid).ok();
+    let snapshot = create().run(&host, &uuid).ok();
+    RecordedAction::load("detach_disk", "detach_disk").run(&host, &uuid).ok();
+    attach.run(&host, &uuid).ok();
+    let anew = host.vdi_in(&uuid, "2");
+    let document = String::from_utf8(attach.recorded.stdin.clone()).unwrap();
+    let disk = document.split_inclusive("</DISK>").find(|piece| piece.contains("<ATTACH>")).unwrap();
+    let disk = &disk[disk.find("<DISK>").unwrap()..];
+    on("snapshot_revert", &snapshot).with("<FEATURES>", &format!("{disk}<FEATURES>")).run(&host, &uuid).ok();
+    assert_eq!(host.xe(&["vdi-list", &format!("uuid={anew}"), "--minimal"]), "");
+    assert!(host.vdi_bytes(&host.vdi_in(&uuid, "2"))[4096..].starts_with(b"data"));
+    host.on_vm("shutdown", "shutdown.3", &uuid).ok();
+    assert_eq!(all(&host), before);
+}
+
+#[test]
 fn after_a_revert_no_nic_is_there_that_opennebula_has_detached_and_missing_ones_are_named() {
     for with_memory in [true, false] {
         let (host, uuid) = running();
