@@ -17,7 +17,7 @@ mod wire;
 
 use common::said;
 use monitord::{Monitord, PATIENCE};
-use site::{OTHER_HOST, Site, Vm, halted, is_alive, part, running, state, uuid};
+use site::{HOST, OTHER_HOST, Site, Vm, halted, is_alive, part, running, state, uuid};
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
@@ -306,6 +306,41 @@ fn a_host_that_keeps_failing_is_told_and_so_is_that_it_works_again() {
     assert!(monitord.wait_for("SYSTEM_HOST", "HOSTNAME=\"rack-7\"", before).success);
     let others_failed = monitord.got().iter().any(|got| !got.success && got.kind != "SYSTEM_HOST");
     assert!(!others_failed, "{:?}", monitord.got());
+}
+
+#[test]
+fn in_dom0_a_new_client_knows_its_host_by_the_inventory_and_not_by_names() {
+    let monitord = Monitord::new();
+    let site = Site::new(monitord.port);
+    site.vms(&[running(1), Vm { resident_on: OTHER_HOST, ..running(2) }]);
+    let inventory = |uuid: &str| {
+        site.write(
+            "inventory",
+            &format!("PRODUCT_BRAND='XCP-ng'\nINSTALLATION_UUID='{uuid}'\nMANAGEMENT_INTERFACE='xenbr0'\n"),
+        );
+    };
+    let started = || said(site.command(site.control()).args(["xcp", "0", "xcp-a"]), &site.configuration());
+    let own = fs::read_to_string(site.path("records/host-list")).unwrap();
+    let renamed = own.replace("xcp-a", "rack-7").replace("192.0.2.1", "192.0.2.7");
+    site.write("records/host-list", &renamed);
+    assert!(started().failure().contains("no host of the pool goes by the name \"xcp-a\""));
+    inventory(HOST);
+    for others in ["", &own.replace(HOST, OTHER_HOST).replace("192.0.2.1", "192.0.2.2")] {
+        // The second time another host has the name that it had.
+        site.write("records/host-list", &format!("{renamed}{others}"));
+        let document = started().ok();
+        assert!(part(&document, "SYSTEM_HOST").contains("HOSTNAME=\"rack-7\""), "{document}");
+        let states = "SYNC_STATE=yes\nMISSING_STATE=POWEROFF\n".to_owned() + &state(1, "RUNNING");
+        assert_eq!(part(&document, "STATE_VM"), states);
+    }
+    // The client that stays goes by it too.
+    let before = monitord.count();
+    site.vms(&[halted(1), Vm { resident_on: OTHER_HOST, ..running(2) }]);
+    assert_eq!(monitord.wait_for("STATE_VM", "VM = ", before).text, state(1, "POWEROFF"));
+    // An inventory of another pool's host says nothing.
+    inventory("aaaaaaaa-0000-4000-8000-000000000009");
+    site.write("records/host-list", &own);
+    started().ok();
 }
 
 #[test]

@@ -89,16 +89,19 @@ impl Host {
         Host { details: Mutex::default(), ..self }
     }
 
-    /// Its uuid in XAPI; asked for once. A host that was given another name since is still the same.
+    /// Its uuid in XAPI; asked for once. In dom0 it is this machine's, also when another host of the pool goes by its
+    /// name now. A host that was given another name since is still the same.
     pub fn uuid(&self) -> Result<Uuid> {
         let mut known = self.uuid.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(uuid) = known.uuid.as_ref().filter(|_| !known.is_in_doubt) {
             return Ok(uuid.clone());
         }
         let hosts = xe::host::Host::all(&self.xe)?;
-        let uuid = match (probe::named_uuid(&self.xe, &hosts, &self.name), &known.uuid) {
+        let named = || probe::named_uuid(&self.xe, &hosts, &self.name);
+        let found = xe::host::here(&self.xe, &hosts).map_or_else(named, |host| Ok(host.uuid.clone()));
+        let uuid = match (found, &known.uuid) {
             (Err(_), Some(before)) if hosts.iter().any(|host| host.uuid == *before) => before.clone(),
-            (named, _) => named?,
+            (found, _) => found?,
         };
         *known = Known { uuid: Some(uuid.clone()), is_in_doubt: false };
         Ok(uuid)

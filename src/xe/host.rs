@@ -37,10 +37,13 @@ impl Host {
 /// The host that OpenNebula calls `name` and watches; after it was given another name, the one on which its client
 /// runs. Nothing is changed there that a wrong name could do harm to.
 pub fn called<'a>(xe: &Xe, hosts: &'a [Host], name: &str) -> Result<&'a Host> {
-    named(hosts, name).or_else(|why| {
-        let here = xe.inventory.as_deref().and_then(installed);
-        hosts.iter().find(|host| Some(&host.uuid) == here.as_ref()).ok_or(why)
-    })
+    named(hosts, name).or_else(|why| here(xe, hosts).ok_or(why))
+}
+
+/// The host on which this program runs, whatever it is called. None where drivers run elsewhere.
+pub fn here<'a>(xe: &Xe, hosts: &'a [Host]) -> Option<&'a Host> {
+    let uuid = installed(xe.inventory.as_deref()?)?;
+    hosts.iter().find(|host| host.uuid == uuid)
 }
 
 /// The uuid that XAPI gave the host whose inventory this is (xapi inventory.ml `_installation_uuid`).

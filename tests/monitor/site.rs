@@ -165,7 +165,8 @@ impl Site {
         command.env_clear().env("PATH", format!("{}:/usr/bin:/bin", self.path("bin").display()));
         command.env("TMPDIR", self.path("tmp")).env("XE_RECORDS", self.path("records"));
         command.env("DATASTORE_LOCATION", self.path("datastores")).env("SSH_CLIENT", "127.0.0.1 50022 22");
-        command.env("XAPI_SOCKET", self.path("xapi")).current_dir(self.dir.path());
+        command.env("XAPI_SOCKET", self.path("xapi")).env("XENSOURCE_INVENTORY", self.path("inventory"));
+        command.current_dir(self.dir.path());
         command
     }
 
