@@ -2,8 +2,10 @@
 
 use crate::report::Result;
 use anyhow::{Context, anyhow, bail};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,16 +44,18 @@ impl std::error::Error for TimedOut {}
 /// Runs `command` without standard input and collects what it prints.
 pub fn output(command: &mut Command, limit: Duration) -> Result<Output> {
     command.stdin(Stdio::null());
-    let mut stdout = Ok(Vec::new());
-    let said = run(command, limit, None, &|| (), Box::new(drop), Box::new(|pipe| stdout = read_all(pipe)))?;
+    let (mut stdout, ended) = (Ok(Vec::new()), AtomicBool::new(false));
+    let read = |pipe| stdout = read_all(Said { pipe, ended: &ended });
+    let said = run(command, limit, None, &|| (), Box::new(drop), Box::new(read), &ended)?;
     Ok(Output { stdout: stdout?, ..said })
 }
 
 /// Runs `command` with `stdin` as its standard input and collects what it prints.
 pub fn output_from(command: &mut Command, stdin: Stdio, limit: Duration) -> Result<Output> {
     command.stdin(stdin);
-    let mut stdout = Ok(Vec::new());
-    let said = run(command, limit, None, &|| (), Box::new(drop), Box::new(|pipe| stdout = read_all(pipe)))?;
+    let (mut stdout, ended) = (Ok(Vec::new()), AtomicBool::new(false));
+    let read = |pipe| stdout = read_all(Said { pipe, ended: &ended });
+    let said = run(command, limit, None, &|| (), Box::new(drop), Box::new(read), &ended)?;
     Ok(Output { stdout: stdout?, ..said })
 }
 
@@ -65,15 +69,15 @@ pub fn feed<T: Send>(
     feed: impl FnOnce(ChildStdin) -> Result<T> + Send,
 ) -> Result<(Output, Result<T>)> {
     command.stdin(Stdio::piped());
-    let mut stdout = Ok(Vec::new());
+    let (mut stdout, ended) = (Ok(Vec::new()), AtomicBool::new(false));
     let mut written = Err(anyhow!("there is no pipe to write to"));
     let write = |stdin: Option<ChildStdin>| {
         if let Some(stdin) = stdin {
             written = feed(stdin);
         }
     };
-    let said =
-        run(command, limit, Some(stop), at_end, Box::new(write), Box::new(|pipe| stdout = read_some(pipe)))?;
+    let read = |pipe| stdout = read_some(Said { pipe, ended: &ended });
+    let said = run(command, limit, Some(stop), at_end, Box::new(write), Box::new(read), &ended)?;
     Ok((Output { stdout: stdout?, ..said }, written))
 }
 
@@ -86,8 +90,8 @@ pub fn read<T: Send>(
 ) -> Result<(Output, Result<T>)> {
     command.stdin(Stdio::null());
     let mut taken = Err(anyhow!("there is no pipe to read from"));
-    let said =
-        run(command, limit, Some(stop), &|| (), Box::new(drop), Box::new(|stdout| taken = read(stdout)))?;
+    let (read, ended) = (Box::new(|stdout| taken = read(stdout)), AtomicBool::new(false));
+    let said = run(command, limit, Some(stop), &|| (), Box::new(drop), read, &ended)?;
     Ok((said, taken))
 }
 
@@ -95,7 +99,7 @@ type Writer<'a> = Box<dyn FnOnce(Option<ChildStdin>) + Send + 'a>;
 type Reader<'a> = Box<dyn FnOnce(ChildStdout) + Send + 'a>;
 
 /// Starts `command` and waits for its end, while `write` and `read` have its pipes. Standard error is
-/// collected.
+/// collected. `has_ended` becomes true then.
 fn run(
     command: &mut Command,
     limit: Duration,
@@ -103,6 +107,7 @@ fn run(
     at_end: &dyn Fn(),
     write: Writer<'_>,
     read: Reader<'_>,
+    has_ended: &AtomicBool,
 ) -> Result<Output> {
     let program = command.get_program().to_string_lossy().into_owned();
     command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -112,11 +117,14 @@ fn run(
         // Both pipes are drained while the program runs: it would block on a full one.
         scope.spawn(move || write(stdin));
         scope.spawn(move || stdout.map(read));
-        let complaints = scope.spawn(move || read_some(stderr.context("no pipe to read from")?));
+        let complaints = scope.spawn(move || {
+            read_some(Said { pipe: stderr.context("no pipe to read from")?, ended: has_ended })
+        });
         let ended = wait(&mut child, limit, stop);
         // Whoever is left of the group holds our pipes open.
         _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
         let reaped = child.wait();
+        has_ended.store(true, Ordering::Relaxed);
         at_end();
         let complaints = complaints.join();
         let status = ended?.ok_or_else(|| anyhow!(TimedOut { program: program.clone(), limit }))?;
@@ -157,6 +165,30 @@ fn cannot_start(program: &str, why: &io::Error) -> anyhow::Error {
     }
 }
 
+/// What a program says until it ends. Somebody else, a daemon that it started, may have the pipe open for ever.
+struct Said<'a, P> {
+    pipe: P,
+    ended: &'a AtomicBool,
+}
+
+impl<P: Read + AsFd> Read for Said<'_, P> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            // Looked at before the pipe: what it said before its end is there by then.
+            let ended = self.ended.load(Ordering::Relaxed);
+            let wait = if ended { Duration::ZERO } else { STOP_CHECK };
+            let wait = Timespec { tv_sec: 0, tv_nsec: wait.subsec_nanos().into() };
+            let mut pipe = [PollFd::new(&self.pipe, PollFlags::IN)];
+            match poll(&mut pipe, Some(&wait)) {
+                Ok(0) if ended => return Ok(0),
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                Ok(_) => return self.pipe.read(into),
+                Err(why) => return Err(why.into()),
+            }
+        }
+    }
+}
+
 fn read_some(from: impl Read) -> Result<Vec<u8>> {
     read_all(from.take(MAX_SAID_BYTES))
 }
@@ -170,6 +202,17 @@ fn read_all(mut from: impl Read) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_daemon_that_it_leaves_behind_with_its_pipes_is_not_waited_for() {
+        let start = Instant::now();
+        let mut command = shell("setsid sleep 100 & echo $!; echo said; echo complained >&2; sleep 0.2");
+        let said = output(&mut command, Duration::from_secs(90)).unwrap();
+        let (pid, text) = std::str::from_utf8(&said.stdout).unwrap().split_once('\n').unwrap();
+        _ = Command::new("kill").arg(pid).status();
+        assert_eq!((text, said.stderr.as_slice()), ("said\n", &b"complained\n"[..]));
+        assert!(start.elapsed() < Duration::from_secs(80));
+    }
 
     fn shell(script: &str) -> Command {
         let mut command = Command::new("sh");
