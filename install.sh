@@ -538,7 +538,7 @@ with_lists() {
         function edit(line, option,    list) {
             if (!match(line, "[ \t\"]" option " +[A-Za-z0-9_,-]+")) return line
             list = substr(line, RSTART, RLENGTH)
-            if (how == "remove") sub(/,xcp$/, "", list)
+            if (how == "remove") { if (!sub(/,xcp,/, ",", list)) sub(/,xcp$/, "", list) }
             else if (list !~ /[ ,]xcp(,|$)/) list = list ",xcp"
             return substr(line, 1, RSTART - 1) list substr(line, RSTART + RLENGTH)
         }
@@ -554,7 +554,7 @@ with_live_snapshots() {
     if [ "$1" = add ]; then
         sed '/^LIVE_DISK_SNAPSHOTS="/{/[" ]xcp-xcp[" ]/!s/"[ \t]*$/ xcp-xcp"/;}'
     else
-        sed '/^LIVE_DISK_SNAPSHOTS="/s/ xcp-xcp"/"/'
+        sed '/^LIVE_DISK_SNAPSHOTS="/s/ xcp-xcp\([" ]\)/\1/'
     fi
 }
 
@@ -564,6 +564,7 @@ edited_live_snapshots() { with_live_snapshots "$2" <"$1"; }
 live_snapshots() {
     execrc=$etc/vmm_exec/vmm_execrc
     [ -f "$execrc" ] || return 0
+    [ ! -L "$execrc" ] || execrc=$(readlink -f -- "$execrc") || fail "cannot follow the link to vmm_execrc"
     edited_live_snapshots "$execrc" "$1" | cmp -s - "$execrc" && return
     will "$1 xcp-xcp in LIVE_DISK_SNAPSHOTS of $execrc" || return 0
     replace "$execrc" edited_live_snapshots "$execrc" "$1"

@@ -200,3 +200,24 @@ fn datastores_on_an_sr_get_their_place_in_the_lists_and_leave_it_again() {
     assert_eq!(site.read("etc/vmm_exec/vmm_execrc"), RC);
     assert!(!site.etc().join("oned.conf.one-xcp-backup").exists());
 }
+
+#[test]
+fn what_the_administrator_put_behind_ours_stays_in_the_lists() {
+    let site = Site::new();
+    let list = "TM_MAD = [ ARGUMENTS = \"-t 15 -d dummy,ssh\" ]\n";
+    let original = site.read("etc/oned.conf") + list;
+    site.write("etc/oned.conf", &original);
+    fs::create_dir(site.etc().join("vmm_exec")).unwrap();
+    site.write("etc/kept_rc", "LIVE_DISK_SNAPSHOTS=\"kvm-ssh\"\n");
+    site.link("../kept_rc", "etc/vmm_exec/vmm_execrc");
+    site.run(&["--configure"]).done();
+    site.write("etc/oned.conf", &site.read("etc/oned.conf").replace("ssh,xcp\"", "ssh,xcp,theirs\""));
+    let rc = site.read("etc/kept_rc");
+    assert_eq!(rc, "LIVE_DISK_SNAPSHOTS=\"kvm-ssh xcp-xcp\"\n", "what the link leads to is changed");
+    site.write("etc/kept_rc", &rc.replace("xcp-xcp\"", "xcp-xcp kvm-theirs\""));
+    site.run(&["--configure"]).done();
+    site.run(&["--uninstall", "--configure"]).done();
+    assert_eq!(site.read("etc/oned.conf"), original.replace("ssh\" ]", "ssh,theirs\" ]"));
+    assert_eq!(site.read("etc/kept_rc"), "LIVE_DISK_SNAPSHOTS=\"kvm-ssh kvm-theirs\"\n");
+    assert!(site.etc().join("vmm_exec/vmm_execrc").is_symlink());
+}
