@@ -480,6 +480,27 @@ fn probes_of_others_speak_too_and_none_silences_another() {
 }
 
 #[test]
+fn a_probe_of_others_that_waits_holds_up_no_other_kind_in_the_first_round() {
+    let monitord = Monitord::new();
+    let site = Site::new(monitord.port);
+    // Each waits for the other: one after the other neither would ever be done.
+    let waits = |own: &str, other: &str| {
+        format!(
+            "#!/bin/sh\n: > \"$TMPDIR/{own}\"\nfor i in $(seq 100); do\n\
+             [ -e \"$TMPDIR/{other}\" ] && echo \"MET=\\\"{other}\\\"\" && exit\nsleep 0.2\ndone\nexit 1\n"
+        )
+    };
+    let probes = "remotes/im/xcp-probes.d";
+    site.executable(&format!("{probes}/host/monitor/waits"), &waits("host", "vm"));
+    site.executable(&format!("{probes}/vm/monitor/waits"), &waits("vm", "host"));
+    let answer = site.start().ok();
+    for (kind, met) in [("MONITOR_HOST", "MET=\"vm\""), ("MONITOR_VM", "MET=\"host\"")] {
+        let text = part(&answer, kind);
+        assert!(text.contains(met), "{kind}: {text}{}", site.log());
+    }
+}
+
+#[test]
 fn a_probe_of_others_that_hangs_holds_up_no_state() {
     let monitord = Monitord::new();
     let site = Site::new(monitord.port);

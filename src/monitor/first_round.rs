@@ -10,29 +10,33 @@ use super::log::Log;
 use super::round;
 use super::status::{MISSING_ROUNDS, Memory};
 use crate::one::Release;
+use crate::parallel;
 use crate::probe::vm_status;
 use crate::report::Result;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt::Write;
 
-/// The order in which OpenNebula's own client prints them.
-const KINDS: [Kind; 5] = [Kind::SystemHost, Kind::MonitorHost, Kind::StateVm, Kind::ExecVm, Kind::MonitorVm];
+/// In the order in which OpenNebula's own client prints them, but for SYSTEM_HOST, which comes first.
+const OTHERS: [Kind; 4] = [Kind::MonitorHost, Kind::StateVm, Kind::ExecVm, Kind::MonitorVm];
 
 /// `<MONITOR_MESSAGES>`: each kind's text in base64. If even the host itself cannot be asked there is nothing
 /// to monitor; another probe's failure is logged and its kind left out.
+///
+/// OpenNebula waits 90 s for it: probes that hang in several kinds do so side by side.
 pub fn run(host: &Host, files: &Files, log: &Log) -> Result<String> {
     let mut document = "<MONITOR_MESSAGES>".to_owned();
-    for kind in KINDS {
-        let text = match kind {
-            Kind::StateVm => states(host, files, log),
-            _ => round::text(host, kind, files, log),
-        };
+    let mut add = |kind: Kind, text: String| {
+        _ = write!(document, "<{0}>{1}</{0}>", kind.name(), STANDARD.encode(text));
+    };
+    add(Kind::SystemHost, round::text(host, Kind::SystemHost, files, log)?);
+    let texts = parallel::map(&OTHERS, |kind| match kind {
+        Kind::StateVm => states(host, files, log),
+        _ => round::text(host, *kind, files, log),
+    });
+    for (kind, text) in OTHERS.into_iter().zip(texts) {
         match text {
-            Ok(text) => {
-                _ = write!(document, "<{0}>{1}</{0}>", kind.name(), STANDARD.encode(text));
-            }
-            Err(why) if kind == Kind::SystemHost => return Err(why),
+            Ok(text) => add(kind, text),
             // run_monitord_client takes standard error for a part of the document.
             Err(why) => log.say(kind.name(), &format!("{why:#}")),
         }
