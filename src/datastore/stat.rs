@@ -2,13 +2,14 @@
 
 use super::Call;
 use crate::image::Image;
-use crate::report::Result;
+use crate::process;
+use crate::report::{self, Result};
 use crate::storage::MB;
 use crate::storage::content::{Content, is_url};
-use anyhow::{Context, ensure};
-use std::io::{Read, Write};
+use anyhow::{Context, bail, ensure};
+use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 pub fn run(call: &Call) -> Result<String> {
     let source = call.source();
@@ -34,20 +35,20 @@ fn by_opennebula(call: &Call) -> Result<String> {
     let script = call.beside("common/stat").with_context(|| {
         format!("{} is a URL, and there is no common/stat of OpenNebula's", call.source().path)
     })?;
-    let mut child = Command::new(&script)
-        .arg(call.request.id.to_string())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("cannot start {}", script.display()))?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(call.source().request.as_bytes())?;
+    let source = call.source();
+    let mut command = Command::new(&script);
+    let (said, _) = process::feed(
+        command.arg(call.request.id.to_string()),
+        source.limit,
+        source.stop.flag(),
+        &|| (),
+        // It need not read all of it: its exit tells whether it was content.
+        |mut stdin| Ok(stdin.write_all(source.request.as_bytes())?),
+    )?;
+    let text = String::from_utf8_lossy(&said.stdout).trim().to_owned();
+    if !said.status.success() {
+        let complaint = report::one_line(&String::from_utf8_lossy(&said.stderr));
+        bail!("{} says: {text} {complaint}", script.display());
     }
-    let mut said = String::new();
-    if let Some(mut stdout) = child.stdout.take() {
-        stdout.read_to_string(&mut said)?;
-    }
-    let status = child.wait()?;
-    ensure!(status.success(), "{} says: {}", script.display(), said.trim());
-    Ok(said.trim().to_owned())
+    Ok(text)
 }

@@ -1,6 +1,6 @@
 //! Images: made, copied, measured, removed.
 
-use crate::common::sparse_file;
+use crate::common::{said, sparse_file};
 use crate::site::Site;
 use std::fs;
 use std::process::Command;
@@ -257,6 +257,12 @@ fn sizes_are_told_in_mb_rounded_up() {
     assert_eq!(site.ds("stat", "0", &site.cp_message_of("stat", "odd.raw")).ok(), "4");
     site.program("remotes/datastore/common/stat", "#!/bin/sh\nread -r line; [ \"$line\" ] && echo 77\n");
     assert_eq!(site.ds("stat", "0", &site.cp_message_of("stat", "http://example.org/x")).ok(), "77");
+    site.program("remotes/datastore/common/stat", "#!/bin/sh\necho 'no such host' >&2\nexit 1\n");
+    let message = site.cp_message_of("stat", "http://example.org/x");
+    assert!(site.ds("stat", "0", &message).failure().contains("no such host"));
+    site.program("remotes/datastore/common/stat", "#!/bin/sh\nsleep 100\n");
+    let line = said(site.ds_command("stat", "0").env("XE_TRANSFER_TIMEOUT", "1"), &message).failure();
+    assert!(line.contains("common/stat did not end within 1 s"), "{line}");
 }
 
 #[test]
@@ -337,7 +343,7 @@ fn an_image_is_read_back_if_that_is_wanted() {
     let cp = |file: &str| {
         let mut command = site.ds_command("cp", "2");
         command.env("VERIFY_IMAGES", "yes");
-        crate::common::said(&mut command, &site.cp_message(file, 10))
+        said(&mut command, &site.cp_message(file, 10))
     };
     let before = site.host.dump();
     for file in ["disk.raw", "http://there/disk.raw"] {
