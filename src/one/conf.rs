@@ -1,8 +1,9 @@
 //! The administrator's settings: `etc/vmm/xcp/xcprc` beside the drivers, `NAME=value` lines that a shell
 //! could source. An environment variable of the same name wins.
 
+use super::shell_setting;
 use crate::report::Result;
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{Context, anyhow, ensure};
 use std::collections::HashMap;
 use std::env;
 use std::fs;
@@ -140,36 +141,17 @@ impl Conf {
     }
 }
 
-/// Reads `NAME=value` lines: blank lines, comments, `export` and quotes as a shell takes them.
 fn parse(text: &str) -> Result<HashMap<String, String>> {
     let mut values = HashMap::new();
-    for (number, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
+    for (index, line) in text.lines().enumerate() {
+        let number = index + 1;
+        let Some((name, value)) = shell_setting::read(line).with_context(|| format!("line {number}"))? else {
             continue;
-        }
-        let setting = line.strip_prefix("export ").unwrap_or(line);
-        let Some((name, value)) = setting.split_once('=') else {
-            bail!("line {} is not NAME=value", number + 1)
         };
-        let name = name.trim();
-        ensure!(NAMES.contains(&name), "line {}: there is no setting {name}", number + 1);
-        values.insert(name.to_owned(), unquote(value).with_context(|| format!("line {}", number + 1))?);
+        ensure!(NAMES.contains(&name), "line {number}: there is no setting {name}");
+        values.insert(name.to_owned(), value.to_owned());
     }
     Ok(values)
-}
-
-fn unquote(value: &str) -> Result<String> {
-    let value = value.trim();
-    for quote in ['"', '\''] {
-        if let Some(rest) = value.strip_prefix(quote) {
-            let (inner, after) = rest.split_once(quote).context("a quote is not closed")?;
-            let after = after.trim();
-            ensure!(after.is_empty() || after.starts_with('#'), "there is text after the closing quote");
-            return Ok(inner.to_owned());
-        }
-    }
-    Ok(value.split(" #").next().unwrap_or_default().trim().to_owned())
 }
 
 #[cfg(test)]
@@ -177,13 +159,9 @@ mod tests {
     use super::parse;
 
     #[test]
-    fn a_file_reads_as_a_shell_would() {
-        let values =
-            parse("# c\n\nXE=/opt/xe # there\nexport TEMPLATE=\"Other install media\"\nDEFAULT_SR=''\n")
-                .unwrap();
-        assert_eq!(values["XE"], "/opt/xe");
-        assert_eq!(values["TEMPLATE"], "Other install media");
-        assert_eq!(values["DEFAULT_SR"], "");
+    fn each_line_is_a_setting() {
+        let values = parse("# c\n\nXE=/opt/xe # there\nDEFAULT_SR=''\n").unwrap();
+        assert_eq!((values["XE"].as_str(), values["DEFAULT_SR"].as_str()), ("/opt/xe", ""));
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod message;
 pub mod monitor_configuration;
 pub mod nic;
 pub mod release;
+pub mod shell_setting;
 pub mod template_text;
 pub mod vm;
 

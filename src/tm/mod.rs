@@ -1,6 +1,7 @@
 //! Disks of VMs as VDIs: one file for each script of `tm/xcp`, under that script's name. `disk.N` on the host is a
 //! file of one line that names the VDI.
 
+mod backup_folder;
 mod backup_request;
 mod clone;
 mod context;

@@ -1,4 +1,4 @@
-//! `prebackup HOST:VM_FOLDER DISKS DEPLOY_ID JOB_ID VM_ID DS_ID`: each disk as a file `backup/disk.N.0` in the VM's
+//! `prebackup HOST:VM_FOLDER DISKS DEPLOY_ID JOB_ID VM_ID DS_ID`: each disk as a file `disk.N.0` in the backup's
 //! folder, a qcow2, and the VM's document beside them, for the backup datastore's own script to take away.
 //!
 //! A disk is cloned first, or a snapshot of it taken if increments are wanted: it is of one moment, and the VM may
@@ -8,7 +8,7 @@
 use super::backup_request::BackupRequest;
 use super::increments::{self, Taken};
 use super::place::Place;
-use super::{Call, disk};
+use super::{Call, backup_folder, disk};
 use crate::image::{Part, vhd_to_qcow2};
 use crate::parallel;
 use crate::report::Result;
@@ -22,8 +22,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::io::{BufReader, Write};
 
-/// The folder of a backup's files in a VM's folder (tm/lib/backup.rb).
-pub const FOLDER: &str = "backup";
 /// The VM's document in it, in base64: what images are made from a backup by.
 const DOCUMENT: &str = "vm.xml";
 
@@ -39,7 +37,7 @@ pub fn run(call: &Call) -> Result<String> {
         .map(|id| id.parse().with_context(|| format!("the disk {id:?}")))
         .collect::<Result<_>>()?;
     ensure!(!ids.is_empty(), "there is no disk to back up");
-    let backup = folder.below(FOLDER);
+    let backup = backup_folder::of(call, &folder, vm_id)?.files;
     backup.remove()?;
     let undo = Undo::new(&xe);
     clear(&xe, vm_id, &ids)?;

@@ -48,6 +48,34 @@ fn a_backup_holds_the_disk_and_the_pool_is_as_before() {
 }
 
 #[test]
+fn the_files_lie_where_opennebula_looks_for_them() {
+    let site = Site::new();
+    let source = site.image();
+    site.tm_recorded("clone", &source).ok();
+    let before = site.host.dump();
+    let base = site.host.path("backups");
+    let set = |value: &str| {
+        let text = format!("SUPPORTED_FS=\"ext4,xfs\"\nBACKUP_BASE_PATH=\"{value}\"\n");
+        site.program("remotes/etc/datastore/datastore.conf", &text);
+    };
+    set(&base.display().to_string());
+    run(&site, "prebackup_live", "0").ok();
+    let files = |path: &str| fs::read_dir(base.join(path)).map(Iterator::count).unwrap_or_default();
+    assert_eq!(files("2/backup"), 2);
+    assert!(!site.host.vm_folder(100, 2).join("backup").exists());
+    run(&site, "postbackup_live", "0").ok();
+    assert_eq!(files(""), 0);
+    for (value, why) in [("backups", "full path"), ("/srv/../etc", "no path"), ("/", "no path")] {
+        set(value);
+        for script in ["prebackup", "postbackup"] {
+            let line = run(&site, script, "0").failure();
+            assert!(line.contains("BACKUP_BASE_PATH") && line.contains(why), "{line}");
+        }
+    }
+    site.host.is_as(&before);
+}
+
+#[test]
 fn a_hosts_full_disk_is_said_and_nothing_is_left() {
     let site = Site::new();
     let source = site.image();
