@@ -3,19 +3,20 @@
 //! A raw disk that comes as a stream goes on as a stream. Other formats must be read out of order: those, and only
 //! if they are not a file here already, are put into a file in the staging folder first.
 
-use super::{MB, staging};
+mod head;
+mod staged;
+
+use super::MB;
 use crate::image::Image;
 use crate::process;
 use crate::producer::Producer;
 use crate::report::Result;
 use crate::signal::Stop;
 use anyhow::{Context, bail, ensure};
-use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdout, Command};
+use std::process::Command;
 use std::time::Duration;
-use tempfile::{NamedTempFile, TempPath};
 
 /// Where an image comes from, and what is known of it.
 pub struct Source<'a> {
@@ -47,16 +48,6 @@ pub enum Content {
     Stream { producer: Producer, from: Box<dyn Read + Send>, size_bytes: u64 },
 }
 
-/// So much of a stream tells its format.
-const HEAD_BYTES: usize = 4096;
-
-/// Formats that cannot be taken in as they come.
-const OUT_OF_ORDER: [&[u8]; 3] = [b"QFI\xfb", b"conectix", VMDK];
-const VMDK: &[u8] = b"KDMV";
-
-/// How compressed files begin, and what takes the compression away.
-const COMPRESSIONS: [(&[u8], &str); 3] = [(b"\x1f\x8b", "gzip"), (b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz")];
-
 /// Whether it is a URL, and not a file here.
 pub fn is_url(path: &str) -> bool {
     path.split_once("://").is_some_and(|(scheme, _)| {
@@ -71,12 +62,12 @@ impl Source<'_> {
             return self.open_url();
         }
         let path = Path::new(self.path);
-        let head = head_of(path)?;
+        let head = head::of_file(path)?;
         self.check_sum("md5sum", self.md5)?;
         self.check_sum("sha1sum", self.sha1)?;
-        match decompressor(&head).filter(|_| !self.no_decompress) {
+        match head::decompressor(&head).filter(|_| !self.no_decompress) {
             Some(program) => self.open_stream(Command::new(program).arg("-dc").arg("--").arg(path)),
-            None if head.starts_with(VMDK) => self.open_vmdk(path),
+            None if head.starts_with(head::VMDK) => self.open_vmdk(path),
             None => Ok(Content::Image { image: Image::open(path)? }),
         }
     }
@@ -85,13 +76,15 @@ impl Source<'_> {
     /// it reliably. None: it is not compressed.
     pub fn decompressed_bytes(&self) -> Result<Option<u64>> {
         let path = Path::new(self.path);
-        let head = head_of(path)?;
-        let Some(program) = decompressor(&head).filter(|_| !self.no_decompress) else { return Ok(None) };
+        let head = head::of_file(path)?;
+        let Some(program) = head::decompressor(&head).filter(|_| !self.no_decompress) else {
+            return Ok(None);
+        };
         let mut command = Command::new(program);
         let (producer, mut from) =
             Producer::start(command.arg("-dc").arg("--").arg(path), self.limit, self.stop)?;
-        let head = take_head(&mut from)?;
-        if OUT_OF_ORDER.iter().any(|magic| head.starts_with(magic)) {
+        let head = head::take(&mut from)?;
+        if head::is_out_of_order(&head) {
             let staged = self.stage(producer, &head, from)?;
             return Ok(Some(Image::open(&staged)?.virtual_size_bytes()));
         }
@@ -123,14 +116,14 @@ impl Source<'_> {
 
     fn open_stream(&self, command: &mut Command) -> Result<Content> {
         let (producer, mut from) = Producer::start(command, self.limit, self.stop)?;
-        let head = take_head(&mut from)?;
+        let head = head::take(&mut from)?;
         if head.is_empty() {
             producer.finish()?;
             bail!("{} is empty", self.path);
         }
-        if OUT_OF_ORDER.iter().any(|magic| head.starts_with(magic)) {
+        if head::is_out_of_order(&head) {
             let staged = self.stage(producer, &head, from)?;
-            if head.starts_with(VMDK) {
+            if head.starts_with(head::VMDK) {
                 return self.open_vmdk(&staged);
             }
             return Ok(Content::Image { image: Image::open(&staged)? });
@@ -139,32 +132,6 @@ impl Source<'_> {
         let size_bytes = MB * size_mb.with_context(|| format!("nobody tells the size of {}", self.path))?;
         let from = std::io::Cursor::new(head).chain(from);
         Ok(Content::Stream { producer, from: Box::new(from), size_bytes })
-    }
-
-    /// Into a file without holes' zeros; it is gone again when the image is done or anything fails.
-    fn stage(&self, producer: Producer, head: &[u8], from: ChildStdout) -> Result<TempPath> {
-        let staged = self.staged_file()?;
-        write_sparse(head, from, staged.as_file())
-            .with_context(|| format!("cannot stage {} in {}", self.path, self.staging_dir.display()))?;
-        producer.finish()?;
-        Ok(staged.into_temp_path())
-    }
-
-    fn staged_file(&self) -> Result<NamedTempFile> {
-        staging::file(self.staging_dir, self.limit)
-    }
-
-    /// VMDK is left to qemu-img, which knows its many kinds.
-    fn open_vmdk(&self, path: &Path) -> Result<Content> {
-        let staged = self.staged_file()?.into_temp_path();
-        let mut command = Command::new("qemu-img");
-        command.args(["convert", "-q", "-f", "vmdk", "-O", "raw"]).arg(path).arg(&staged);
-        let (converting, mut said) = Producer::start(&mut command, self.limit, self.stop)
-            .context("a VMDK image needs qemu-img on the machine this script runs on")?;
-        std::io::copy(&mut said, &mut std::io::sink())?;
-        converting.finish()?;
-        let image = Image::open_as(&staged, crate::image::Format::Raw)?;
-        Ok(Content::Image { image })
     }
 
     fn check_sum(&self, program: &str, wanted: &str) -> Result<()> {
@@ -193,37 +160,4 @@ impl Content {
             Content::Stream { size_bytes, .. } => *size_bytes,
         }
     }
-}
-
-fn decompressor(head: &[u8]) -> Option<&'static str> {
-    COMPRESSIONS.iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, program)| *program)
-}
-
-fn head_of(path: &Path) -> Result<Vec<u8>> {
-    let about = fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
-    ensure!(about.is_file(), "{} is not a file", path.display());
-    take_head(&mut File::open(path).with_context(|| format!("cannot read {}", path.display()))?)
-}
-
-fn take_head(from: &mut impl Read) -> Result<Vec<u8>> {
-    let mut head = Vec::new();
-    from.take(HEAD_BYTES as u64).read_to_end(&mut head).context("cannot read the source")?;
-    Ok(head)
-}
-
-fn write_sparse(head: &[u8], from: impl Read, mut file: &File) -> Result<()> {
-    let mut from = head.chain(from);
-    let mut chunk = vec![0; 64 << 10];
-    let mut size = 0;
-    loop {
-        let count = (&mut from).take(chunk.len() as u64).read(&mut chunk)?;
-        let Some(data) = chunk.get(..count).filter(|data| !data.is_empty()) else { break };
-        if data.iter().any(|byte| *byte != 0) {
-            file.write_all(data)?;
-        } else {
-            file.seek(SeekFrom::Current(i64::try_from(count)?))?;
-        }
-        size += count as u64;
-    }
-    Ok(file.set_len(size)?)
 }
