@@ -8,6 +8,7 @@ mod documented;
 mod dump;
 mod fault;
 mod fields;
+mod filter;
 mod guest;
 mod init;
 mod lifecycle;

@@ -3,7 +3,8 @@
 use super::arguments::Command;
 use super::call::Call;
 use super::fields;
-use super::listed::{STANDARD, filter};
+use super::filter::filter;
+use super::listed::STANDARD;
 use super::pool::Pool;
 use super::refuse::{Fail, Outcome, cli};
 use super::row::{Class, Row};

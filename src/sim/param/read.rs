@@ -3,7 +3,8 @@
 use super::lookup;
 use crate::sim::call::Call;
 use crate::sim::fields::{Field, Shape};
-use crate::sim::listed::{Listed, STANDARD, select};
+use crate::sim::filter::select;
+use crate::sim::listed::{Listed, STANDARD};
 use crate::sim::pool::Pool;
 use crate::sim::print::Record;
 use crate::sim::refuse::{Fail, Outcome};

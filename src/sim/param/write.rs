@@ -3,7 +3,8 @@
 use super::lookup;
 use crate::sim::call::Call;
 use crate::sim::fields::{Field, Set, Shape};
-use crate::sim::listed::{Listed, Meant, STANDARD, meant};
+use crate::sim::filter::{Meant, meant};
+use crate::sim::listed::{Listed, STANDARD};
 use crate::sim::pool::Pool;
 use crate::sim::refuse::{Fail, Outcome, Param, cli, internal, refused};
 use crate::sim::row::Class;

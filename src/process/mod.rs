@@ -1,20 +1,18 @@
 //! Runs a program within a time limit, and kills its whole process group past it.
 
+mod said;
+
 use crate::report::Result;
 use anyhow::{Context, anyhow, bail};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group};
-use std::io::{self, Read};
-use std::os::fd::AsFd;
+use said::{Said, read_all, read_some};
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use wait_timeout::ChildExt;
-
-/// Who complains more than that, or as a program that is fed says more, is cut off, and ended by it.
-const MAX_SAID_BYTES: u64 = 16 << 20;
 
 /// How often a wait looks whether this program was told to stop.
 const STOP_CHECK: Duration = Duration::from_millis(50);
@@ -163,40 +161,6 @@ fn cannot_start(program: &str, why: &io::Error) -> anyhow::Error {
         io::ErrorKind::PermissionDenied => anyhow!("{program} is not an executable file for this user"),
         _ => anyhow!("cannot start {program}: {why}"),
     }
-}
-
-/// What a program says until it ends. Somebody else, a daemon that it started, may have the pipe open for ever.
-struct Said<'a, P> {
-    pipe: P,
-    ended: &'a AtomicBool,
-}
-
-impl<P: Read + AsFd> Read for Said<'_, P> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        loop {
-            // Looked at before the pipe: what it said before its end is there by then.
-            let ended = self.ended.load(Ordering::Relaxed);
-            let wait = if ended { Duration::ZERO } else { STOP_CHECK };
-            let wait = Timespec { tv_sec: 0, tv_nsec: wait.subsec_nanos().into() };
-            let mut pipe = [PollFd::new(&self.pipe, PollFlags::IN)];
-            match poll(&mut pipe, Some(&wait)) {
-                Ok(0) if ended => return Ok(0),
-                Ok(0) | Err(rustix::io::Errno::INTR) => {}
-                Ok(_) => return self.pipe.read(into),
-                Err(why) => return Err(why.into()),
-            }
-        }
-    }
-}
-
-fn read_some(from: impl Read) -> Result<Vec<u8>> {
-    read_all(from.take(MAX_SAID_BYTES))
-}
-
-fn read_all(mut from: impl Read) -> Result<Vec<u8>> {
-    let mut text = Vec::new();
-    from.read_to_end(&mut text)?;
-    Ok(text)
 }
 
 #[cfg(test)]
