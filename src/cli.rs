@@ -19,7 +19,7 @@ use crate::xe::{XeError, xe_error};
 use clap::{Parser, Subcommand};
 use std::env;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// OpenNebula's drivers for XCP-ng, XenServer and Xen Cloud Platform.
@@ -94,7 +94,7 @@ pub enum Action {
 
 /// Does what the command line asks for, and reports it.
 pub fn run(args: Vec<OsString>) -> ExitCode {
-    let args = expand_link(args);
+    let args = links::expand(args);
     if let Some(called_as) = console_relay::called_as(&args) {
         let caller = Caller { called_as, verbose: false };
         let result = console_relay::run(&caller);
@@ -181,62 +181,5 @@ impl Action {
             Action::Other(words) => return links::not_an_action(words),
         };
         (name.to_owned(), result)
-    }
-}
-
-/// Turns `…/vmm/xcp/deploy 1 2` into `one-xcp --called-as …/vmm/xcp/deploy deploy 1 2`; other command lines
-/// stay as they are.
-///
-/// `one-xcp link …/vmm/xcp/deploy 1 2` stands for the same: on hosts the links are copies of a small script
-/// that calls the program so.
-pub fn expand_link(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
-    let mut args: Vec<OsString> = args.into_iter().collect();
-    if args.get(1).is_some_and(|word| word == "link") && args.len() > 2 {
-        args.drain(..2);
-    }
-    let Some(called_as) = args.first().cloned() else { return args };
-    let path = Path::new(&called_as);
-    if path.file_name().is_none_or(|name| name == PROGRAM) {
-        return args;
-    }
-    let mut line = vec![PROGRAM.into(), "--called-as".into(), called_as.clone()];
-    line.extend(links::words(path));
-    args.splice(..1, line);
-    args
-}
-
-#[cfg(test)]
-mod tests {
-    use super::expand_link;
-    use std::ffi::OsString;
-
-    fn expanded(args: &[&str]) -> Vec<String> {
-        let args = expand_link(args.iter().map(OsString::from));
-        args.into_iter().map(|arg| arg.into_string().unwrap()).collect()
-    }
-
-    #[test]
-    fn a_link_names_its_action_and_its_folder_tells_clashing_names_apart() {
-        assert_eq!(
-            expanded(&["/r/vmm/xcp/deploy", "a"]),
-            ["one-xcp", "--called-as", "/r/vmm/xcp/deploy", "deploy", "a"]
-        );
-        assert_eq!(expanded(&["/r/tm/xcp/clone"])[3..], ["tm", "clone"]);
-        assert_eq!(expanded(&["/r/datastore/xcp/clone"])[3..], ["datastore", "clone"]);
-        assert_eq!(
-            expanded(&["/r/im/xcp-probes.d/host/system/xcp-system", "xcp"])[3..],
-            ["probe", "host/system", "xcp"]
-        );
-        assert_eq!(expanded(&["one-xcp", "link", "vmm/xcp/poll", "u"])[3..], ["poll", "u"]);
-    }
-
-    #[test]
-    fn by_hand_nothing_changes() {
-        assert_eq!(expanded(&["/usr/bin/one-xcp", "poll", "u"]), ["/usr/bin/one-xcp", "poll", "u"]);
-    }
-
-    #[test]
-    fn a_name_that_only_ends_in_an_action_is_not_one() {
-        assert_eq!(expanded(&["/r/my-deploy"])[3..], ["my-deploy"]);
     }
 }

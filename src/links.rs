@@ -67,9 +67,30 @@ pub fn features() -> Vec<&'static str> {
     all.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name).collect()
 }
 
+/// Turns `…/vmm/xcp/deploy 1 2` into `one-xcp --called-as …/vmm/xcp/deploy deploy 1 2`; other command lines
+/// stay as they are.
+///
+/// `one-xcp link …/vmm/xcp/deploy 1 2` stands for the same: on hosts the links are copies of a small script
+/// that calls the program so.
+pub fn expand(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut args: Vec<OsString> = args.into_iter().collect();
+    if args.get(1).is_some_and(|word| word == "link") && args.len() > 2 {
+        args.drain(..2);
+    }
+    let Some(called_as) = args.first().cloned() else { return args };
+    let path = Path::new(&called_as);
+    if path.file_name().is_none_or(|name| name == PROGRAM) {
+        return args;
+    }
+    let mut line = vec![PROGRAM.into(), "--called-as".into(), called_as.clone()];
+    line.extend(words(path));
+    args.splice(..1, line);
+    args
+}
+
 /// `…/vmm/xcp/deploy` → `deploy`; `…/tm/xcp/clone` → `tm clone`; `…/im/xcp-probes.d/host/system/xcp-system` →
 /// `probe host/system`.
-pub fn words(link: &Path) -> Vec<OsString> {
+fn words(link: &Path) -> Vec<OsString> {
     let parts: Vec<&OsStr> = link.iter().rev().collect();
     let part = |index: usize| parts.get(index).and_then(|part| part.to_str()).unwrap_or_default();
     let name = parts.first().copied().unwrap_or_default().to_owned();
@@ -89,4 +110,40 @@ pub fn not_an_action(words: &[OsString]) -> (String, Result<String>) {
         ACTIONS.join(", ")
     );
     (PROGRAM.to_owned(), Err(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::expand;
+    use std::ffi::OsString;
+
+    fn expanded(args: &[&str]) -> Vec<String> {
+        let args = expand(args.iter().map(OsString::from));
+        args.into_iter().map(|arg| arg.into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_link_names_its_action_and_its_folder_tells_clashing_names_apart() {
+        assert_eq!(
+            expanded(&["/r/vmm/xcp/deploy", "a"]),
+            ["one-xcp", "--called-as", "/r/vmm/xcp/deploy", "deploy", "a"]
+        );
+        assert_eq!(expanded(&["/r/tm/xcp/clone"])[3..], ["tm", "clone"]);
+        assert_eq!(expanded(&["/r/datastore/xcp/clone"])[3..], ["datastore", "clone"]);
+        assert_eq!(
+            expanded(&["/r/im/xcp-probes.d/host/system/xcp-system", "xcp"])[3..],
+            ["probe", "host/system", "xcp"]
+        );
+        assert_eq!(expanded(&["one-xcp", "link", "vmm/xcp/poll", "u"])[3..], ["poll", "u"]);
+    }
+
+    #[test]
+    fn by_hand_nothing_changes() {
+        assert_eq!(expanded(&["/usr/bin/one-xcp", "poll", "u"]), ["/usr/bin/one-xcp", "poll", "u"]);
+    }
+
+    #[test]
+    fn a_name_that_only_ends_in_an_action_is_not_one() {
+        assert_eq!(expanded(&["/r/my-deploy"])[3..], ["my-deploy"]);
+    }
 }
