@@ -1,0 +1,63 @@
+//! VMs that were never finished, or that OpenNebula has no more.
+
+use super::{Judge, precious};
+use crate::action::deploy::existing;
+use crate::admin::claims::Claim;
+use crate::admin::gc::inventory::{Inventory, Machine};
+use crate::admin::gc::leftover::{Kind, Leftover, Removal};
+use crate::report::Result;
+use crate::translate::mark;
+use crate::xe::PowerState;
+use crate::xe::vbd::Vbd;
+use crate::xe::vdi::Vdi;
+
+const NO_SUCH_VM: &str = "it is halted, and OpenNebula has no such VM";
+
+impl Judge<'_> {
+    pub(super) fn of_vm(&self, pool: &Inventory, machine: &Machine) -> Result<Option<Leftover>> {
+        let (uuid, vm_id) = (&machine.vm.uuid, machine.vm_id);
+        let claim = self.claim(vm_id);
+        if !machine.is_halted() {
+            return Ok((self.said(vm_id) == Claim::Unclaimed).then(|| awake(machine)));
+        }
+        if pool.ours.iter().any(|newer| newer.vm.has_started && mark::replaces(&newer.vm, uuid)) {
+            let why = "a newer VM has taken over its disks and runs or ran";
+            return Ok(Some(Leftover::remove(Kind::Vm, uuid, vm_id, why, Removal::Record)));
+        }
+        let may_be_half_made = !machine.vm.has_started && self.is_old(machine.more.installed);
+        if claim != Claim::Unclaimed && !may_be_half_made {
+            return Ok(None);
+        }
+        let vbds = Vbd::of_vm(self.xe, uuid)?;
+        let own_vdis: Vec<Vdi> = pool
+            .vdis
+            .iter()
+            .filter(|vdi| mark::vm_of_vdi(&vdi.tags).as_ref() == Some(uuid))
+            .cloned()
+            .collect();
+        if may_be_half_made && !existing::is_complete(vm_id, &vbds, &own_vdis) {
+            let why = "a deployment was killed before it had all its disks; it never ran";
+            return Ok(Some(Leftover::remove(Kind::Vm, uuid, vm_id, why, Removal::HalfMade)));
+        }
+        if claim != Claim::Unclaimed {
+            return Ok(None);
+        }
+        if machine.vm.snapshots > 0 {
+            let advice = "remove its snapshots first if nobody wants them (xe snapshot-uninstall uuid=…)";
+            return Ok(Some(Leftover::keep(Kind::Vm, uuid, vm_id, NO_SUCH_VM, advice.to_owned())));
+        }
+        let precious = precious(&vbds, &pool.vdis);
+        Ok(Some(Leftover::remove(Kind::Vm, uuid, vm_id, NO_SUCH_VM, Removal::Whole(precious))))
+    }
+}
+
+/// Its guest may be at work for somebody.
+fn awake(machine: &Machine) -> Leftover {
+    let why = match machine.vm.power_state {
+        PowerState::Suspended => "it is suspended, but OpenNebula has no such VM",
+        _ => "it runs, but OpenNebula has no such VM",
+    };
+    let uuid = &machine.vm.uuid;
+    let advice = format!("if nobody wants it nor its disks: one-xcp cancel {uuid} --discard");
+    Leftover::keep(Kind::Vm, uuid, machine.vm_id, why, advice)
+}
