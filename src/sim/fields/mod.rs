@@ -11,6 +11,7 @@ mod storage;
 mod task;
 mod vif;
 mod vm;
+mod vm_memory;
 mod vm_set;
 mod vtpm;
 
@@ -21,7 +22,7 @@ pub use storage::{PBD, SR, VBD, VDI};
 pub use task::{CONSOLE, MESSAGE, TASK};
 pub use vif::VIF;
 pub use vm::VM;
-pub use vm_set::{balloon, check_limits, limits_of, memory_limits};
+pub use vm_memory::{balloon, check_limits, limits_of, memory_limits};
 pub use vtpm::VTPM;
 
 pub use field::{Field, Pairs, Set, Shape};

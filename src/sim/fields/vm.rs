@@ -1,5 +1,6 @@
 //! Fields of VMs, templates and snapshots (xapi `records.ml` `vm_record`).
 
+use super::vm_memory;
 use super::vm_set as set;
 use super::{
     Field, Get, Members, NOWHERE, Pairs, Set, as_text, checked_map, mro, mrw, referring, ro, rw, sro, srw,
@@ -30,10 +31,10 @@ pub const VM: &[Field] = &[
     ro("memory-actual", Get::Kept),
     ro("memory-target", Get::Made(|_, row| memory_target(row))).expensive(),
     ro("memory-overhead", Get::Made(|_, row| lifecycle::overhead(row).to_string())),
-    rw("memory-static-max", Get::Kept, Set::Own(set::memory_static_max)),
-    rw("memory-dynamic-max", Get::Kept, Set::Own(set::memory_dynamic_max)),
-    rw("memory-dynamic-min", Get::Kept, Set::Own(set::memory_dynamic_min)),
-    rw("memory-static-min", Get::Kept, Set::Own(set::memory_static_min)),
+    rw("memory-static-max", Get::Kept, Set::Own(vm_memory::static_max)),
+    rw("memory-dynamic-max", Get::Kept, Set::Own(vm_memory::dynamic_max)),
+    rw("memory-dynamic-min", Get::Kept, Set::Own(vm_memory::dynamic_min)),
+    rw("memory-static-min", Get::Kept, Set::Own(vm_memory::static_min)),
     rw("suspend-VDI-uuid", Get::Uuid(Class::Vdi), Set::Own(set::suspend_vdi)),
     rw("suspend-SR-uuid", Get::Uuid(Class::Sr), Set::Own(set::suspend_sr)),
     checked_map("VCPUs-params", vcpus_params),
@@ -58,7 +59,7 @@ pub const VM: &[Field] = &[
     ro("current-domain-type", Get::Kept),
     rw("HVM-boot-policy", Get::Kept, Set::Own(set::hvm_boot_policy)),
     mrw("HVM-boot-params"),
-    rw("HVM-shadow-multiplier", Get::Kept, Set::Own(set::shadow_multiplier)),
+    rw("HVM-shadow-multiplier", Get::Kept, Set::Own(vm_memory::shadow_multiplier)),
     mrw("NVRAM").hidden(),
     rw("PV-kernel", Get::Kept, Set::Text),
     rw("PV-ramdisk", Get::Kept, Set::Text),
