@@ -2,6 +2,7 @@
 
 mod client;
 mod command;
+mod taking;
 mod value;
 
 pub use client::{Client, Request, client, defaults, usage};
