@@ -100,9 +100,12 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
         let result = console_relay::run(&caller);
         return reported(&caller, console_relay::NAME, result);
     }
-    match Cli::try_parse_from(args) {
+    match Cli::try_parse_from(&args) {
         Ok(cli) => cli.run(),
-        Err(usage) => report::usage(&usage),
+        Err(wrong) => report::usage(&wrong).unwrap_or_else(|wrong| {
+            let (called_as, name) = links::asked(&args);
+            reported(&Caller { called_as, verbose: false }, &name, Err(wrong))
+        }),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::report::Result;
 use crate::tm;
 use anyhow::anyhow;
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The program's own name: called by it, it takes the action as its first argument.
 pub const PROGRAM: &str = "one-xcp";
@@ -88,6 +88,17 @@ pub fn expand(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     args
 }
 
+/// The link that an expanded command line came from, and the action it names, for errors before it is understood.
+pub fn asked(args: &[OsString]) -> (PathBuf, String) {
+    let mut words = args.iter().skip(1).peekable();
+    let mut called_as = PathBuf::new();
+    if words.next_if(|word| *word == "--called-as").is_some() {
+        called_as = words.next().map(PathBuf::from).unwrap_or_default();
+    }
+    let name = words.find(|word| !word.as_encoded_bytes().starts_with(b"-"));
+    (called_as, name.map_or(PROGRAM.into(), |name| name.to_string_lossy().into_owned()))
+}
+
 /// `…/vmm/xcp/deploy` → `deploy`; `…/tm/xcp/clone` → `tm clone`; `…/im/xcp-probes.d/host/system/xcp-system` →
 /// `probe host/system`.
 fn words(link: &Path) -> Vec<OsString> {
@@ -135,6 +146,17 @@ mod tests {
             ["probe", "host/system", "xcp"]
         );
         assert_eq!(expanded(&["one-xcp", "link", "vmm/xcp/poll", "u"])[3..], ["poll", "u"]);
+    }
+
+    #[test]
+    fn what_was_asked_is_known_before_it_is_understood() {
+        let asked = |args: &[&str]| super::asked(&args.iter().map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(
+            asked(&["one-xcp", "--called-as", "/r/tm/xcp/ln", "tm", "ln"]),
+            ("/r/tm/xcp/ln".into(), "tm".into())
+        );
+        assert_eq!(asked(&["one-xcp", "-v", "poll"]), ("".into(), "poll".into()));
+        assert_eq!(asked(&["one-xcp"]).1, "one-xcp");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What OpenNebula reads of us: the answer on standard output, log lines and one error line on standard
 //! error (OpenNebula's `DriverExecHelper.rb`). The only file of the drivers that writes to the terminal.
 
+use anyhow::bail;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -90,24 +91,31 @@ pub fn failure(action: &str, error: &anyhow::Error, with_marks: bool) -> ExitCod
     ExitCode::FAILURE
 }
 
-/// Prints what is wrong with a command line, or the help that was asked for.
-///
-/// By hand it is clap's own text; in OpenNebula's hands one line.
-pub fn usage(message: &clap::Error) -> ExitCode {
+/// Prints the help that was asked for, or to a person clap's own text of what is wrong with the command line. In
+/// OpenNebula's hands that is an error like any other, in one line.
+pub fn usage(message: &clap::Error) -> Result<ExitCode> {
     if !message.use_stderr() {
         _ = write!(io::stdout(), "{message}");
-        return ExitCode::SUCCESS;
+        return Ok(ExitCode::SUCCESS);
     }
-    let text = message.to_string();
+    let text = in_plain_words(&message.to_string());
     let is_help = message.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
-    if is_help || io::IsTerminal::is_terminal(&io::stderr()) {
+    if is_help || is_watched_by_a_person() {
         _ = write!(io::stderr(), "{text}");
-    } else {
-        let hint = text.split("\n\n").next().unwrap_or_default();
-        let hint = one_line(hint.trim_start_matches("error: "));
-        _ = writeln!(io::stderr(), "one-xcp: {}.", hint.trim_end_matches(['.', ' ']));
+        return Ok(ExitCode::FAILURE);
     }
-    ExitCode::FAILURE
+    let wrong = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+    match text.lines().find_map(|line| line.strip_prefix("Usage: ")) {
+        Some(usage) => bail!("{wrong}; usage: {usage}"),
+        None => bail!("{wrong}"),
+    }
+}
+
+/// Rust's words for numbers that are none say what a digit is, and not what is wanted.
+fn in_plain_words(text: &str) -> String {
+    text.replace("invalid digit found in string", "a whole number is wanted")
+        .replace("cannot parse integer from empty string", "a whole number is wanted")
+        .replace("number too large to fit in target type", "the number is too large")
 }
 
 /// One line of printable text: line breaks and other control characters become blanks.

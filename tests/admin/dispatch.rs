@@ -27,12 +27,38 @@ fn each_action_explains_its_arguments() {
 }
 
 #[test]
+fn a_wrong_command_line_is_told_in_one_line() {
+    let host = Host::new();
+    let missing = "deploy: the following required arguments were not provided: <HOST>; usage: one-xcp deploy \
+                   <DEPLOYMENT_FILE> <HOST>.";
+    let uuid = "11111111-2222-3333-4444-000000000001";
+    for (action, args, line) in [
+        ("deploy", ["x"].as_slice(), missing),
+        (
+            "reset",
+            &[uuid, "xcp-a", "one"],
+            "reset: invalid value 'one' for '[VM_ID]': a whole number is wanted.",
+        ),
+        (
+            "shutdown",
+            &[uuid, "xcp-a", "99999999999999999999"],
+            "shutdown: invalid value '99999999999999999999' for '[VM_ID]': the number is too large.",
+        ),
+    ] {
+        assert_eq!(host.run(action, args, b"").failure(), line);
+    }
+}
+
+#[test]
 fn releases_up_to_6_0_2_get_the_error_between_marks() {
     let host = Host::new();
     fs::write(host.path("remotes/VERSION"), "5.12.0.4\n").unwrap();
-    let said = host.run("migrate", &["11111111-2222-3333-4444-000000000001", "xcp-b", "xcp-a"], b"");
-    let lines: Vec<&str> = said.stderr.lines().collect();
-    assert_eq!((lines[0], lines[2]), ("ERROR MESSAGE --8<------", "ERROR MESSAGE ------>8--"), "{said:?}");
+    for args in [["11111111-2222-3333-4444-000000000001", "xcp-b", "xcp-a"].as_slice(), &["no uuid"]] {
+        let said = host.run("migrate", args, b"");
+        let lines: Vec<&str> = said.stderr.lines().collect();
+        let marks = ("ERROR MESSAGE --8<------", "ERROR MESSAGE ------>8--");
+        assert_eq!((lines[0], lines[2]), marks, "{said:?}");
+    }
     fs::write(host.path("remotes/VERSION"), "6.0.3\n").unwrap();
     host.run("migrate", &["11111111-2222-3333-4444-000000000001", "xcp-b", "xcp-a"], b"").failure();
 }
