@@ -20,12 +20,19 @@ use crate::xe::{Uuid, Xe};
 use anyhow::{Context, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use std::fs;
 use std::io::{BufReader, Write};
 
 /// The VM's document in it, in base64: what images are made from a backup by.
 const DOCUMENT: &str = "vm.xml";
+/// What a process must be called to be ended when a backup is cancelled: OpenNebula looks for its own scripts, which are
+/// Ruby's, by this name and the DEPLOY_ID in their command line (datastore/rsync/backup_cancel). Told to stop, this one
+/// takes back what it has done, and `postbackup` follows.
+const CANCELLED_BY_NAME: &str = "ruby";
 
 pub fn run(call: &Call) -> Result<String> {
+    // Without the name it works as well, and is only not to be cancelled.
+    _ = fs::write("/proc/self/comm", CANCELLED_BY_NAME);
     let folder: Place = call.word(0, "the VM's folder")?;
     let ids: String = call.word(1, "the disks")?;
     let vm_id: u32 = call.word(4, "the VM's id")?;

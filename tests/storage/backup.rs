@@ -1,12 +1,14 @@
 //! Backups: what lies in the VM's folder for OpenNebula to take away, and what is left in the pool.
 
-use crate::common::Said;
 use crate::common::steps::Wrong;
+use crate::common::{Said, feed};
 use crate::site::Site;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 const FOLDER: &str = "xcp-a:/var/lib/one//datastores/100/2";
 
@@ -73,6 +75,52 @@ fn the_files_lie_where_opennebula_looks_for_them() {
         }
     }
     site.host.is_as(&before);
+}
+
+/// The process that OpenNebula's `backup_cancel` ends: it is called ruby, and its command line holds
+/// `(pre)?backup(_live)? .*DEPLOY_ID `.
+fn to_cancel(site: &Site, deploy_id: &str) -> Option<String> {
+    let here = site.host.path("").display().to_string();
+    fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
+        let read = |name: &str| fs::read(entry.path().join(name)).unwrap_or_default();
+        let line = String::from_utf8_lossy(&read("cmdline")).replace('\0', " ");
+        let (_, after) = line.split_once("backup_live ").or_else(|| line.split_once("backup "))?;
+        let is_it =
+            read("comm") == b"ruby\n" && line.contains(&here) && after.contains(&format!("{deploy_id} "));
+        is_it.then(|| entry.file_name().into_string().unwrap())
+    })
+}
+
+#[test]
+fn a_backup_can_be_cancelled() {
+    let site = Site::new();
+    let source = site.image();
+    site.tm_recorded("clone", &source).ok();
+    let before = site.host.dump();
+    let uuid = "11111111-2222-3333-4444-000000000001";
+    for script in ["prebackup", "prebackup_live"] {
+        site.host.sim(&["hang", "vdi-export"]);
+        let mut command = site.tm_command(script, &[FOLDER, "0", uuid, "-", "2", "100"]);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        feed(&mut child, b"<VM><ID>2</ID></VM>");
+        // Put there before the disks are exported.
+        let is_exporting = || site.host.vm_folder(100, 2).join("backup/vm.xml").exists();
+        let pid = (0..600)
+            .find_map(|_| {
+                std::thread::sleep(Duration::from_millis(50));
+                to_cancel(&site, uuid).filter(|_| is_exporting())
+            })
+            .expect("there is nothing to cancel");
+        assert!(Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
+        let said = Said::of(&child.wait_with_output().unwrap());
+        assert!(said.failure().contains("stopped by a signal"));
+        site.host.sim(&["clear"]);
+        // What OpenNebula does next.
+        site.tm(&script.replace("pre", "post"), &[FOLDER, "0", uuid, "-", "2", "100"]).ok();
+        site.host.is_as(&before);
+        assert!(!site.host.vm_folder(100, 2).join("backup").exists());
+    }
 }
 
 #[test]

@@ -174,6 +174,24 @@ fn an_increment_that_was_cut_short_is_made_again() {
 }
 
 #[test]
+fn an_increment_that_nobody_took_away_is_made_again() {
+    let site = with_disk();
+    let mut chain = vec![back_up(&site, &[]).0];
+    for at in [1, 2] {
+        site.host.write_vdi(&site.disk(0), at << 20, b"changed");
+        run(&site, "prebackup_live", 1).ok();
+        // The backup server cannot be reached: OpenNebula counts no increment.
+        run(&site, "postbackup_live", 1).ok();
+    }
+    let (file, said) = back_up(&site, &chain);
+    assert!(!said.stderr.contains("as a whole"), "{said:#?}");
+    chain.push(file);
+    is_the_disk(&site, &chain);
+    // The one before and this one: only the next backup tells whether it was taken away.
+    assert_eq!(left(&site).0.len(), 2);
+}
+
+#[test]
 fn a_vm_that_goes_takes_its_snapshots_along() {
     let site = with_disk();
     back_up(&site, &[]).1.ok();
