@@ -2,6 +2,7 @@
 
 use super::Call;
 use super::cp::clear_incomplete;
+use crate::one::DatastoreConf;
 use crate::report::Result;
 use crate::storage::{MB, fill, format, make, vdi_size_bytes};
 use crate::translate::mark;
@@ -19,7 +20,8 @@ pub fn run(call: &Call) -> Result<String> {
     ensure!(size_mb > 0, "IMAGE/SIZE is 0");
     let size_bytes = if saves_disk { PLACE_BYTES } else { vdi_size_bytes(size_mb * MB) };
     let fs = if saves_disk { "" } else { fs.as_str() };
-    let filled = format::formatted(call.staging_dir(), size_bytes, fs, xe.transfer_limit)?;
+    let conf = DatastoreConf::load(&call.called_as)?;
+    let filled = format::formatted(call.staging_dir(), size_bytes, fs, &conf, xe.transfer_limit)?;
     let sr = call.sr()?;
     clear_incomplete(xe, id)?;
     let undo = Undo::new(xe);

@@ -1,6 +1,7 @@
 //! OpenNebula's side: the documents it sends, the settings its administrator makes.
 
 pub mod conf;
+pub mod datastore_conf;
 pub mod datastore_request;
 pub mod disk;
 pub mod element;
@@ -16,6 +17,7 @@ pub mod template_text;
 pub mod vm;
 
 pub use conf::Conf;
+pub use datastore_conf::DatastoreConf;
 pub use datastore_request::DatastoreRequest;
 pub use disk::Disk;
 pub use element::Element;

@@ -2,6 +2,7 @@
 
 use super::place::Place;
 use super::{Call, clone, show};
+use crate::one::DatastoreConf;
 use crate::report::{self, Result};
 use crate::storage::format::{SWAP, formatted};
 use crate::storage::{MB, fill, make, vdi_size_bytes};
@@ -41,7 +42,8 @@ pub fn make(
     let xe = call.xe(place, ds_id)?;
     let size_bytes = vdi_size_bytes(size_mb * MB);
     let staging = Path::new(call.conf.text("STAGING_DIR", "/var/tmp"));
-    let content = formatted(staging, size_bytes, &fs, xe.transfer_limit)?;
+    let conf = DatastoreConf::load(&call.caller.called_as)?;
+    let content = formatted(staging, size_bytes, &fs, &conf, xe.transfer_limit)?;
     let sr = match Some(sr_name.as_str())
         .filter(|name| !name.is_empty())
         .or_else(|| call.conf.optional("DEFAULT_SR"))

@@ -181,11 +181,36 @@ fn empty_images_swap_and_file_systems_are_made() {
     assert_eq!(site.vdi_param(&uuid, "tags"), "one-image-3");
     let swap = site.message("mkfs", &[("<FS><![CDATA[]]></FS>", "<FS>swap</FS>")]);
     let swap = site.ds("mkfs", "3", &swap).ok();
-    assert_eq!(&site.host.vdi_bytes(&swap)[4086..4096], b"SWAPSPACE2");
+    let swap = site.host.vdi_bytes(&swap);
+    assert_eq!((&swap[4086..4096], &swap[1052..1057]), (b"SWAPSPACE2".as_slice(), b"swap\0".as_slice()));
+    assert_ne!(swap[1036..1052], [0; 16], "it has a uuid");
     if std::path::Path::new("/sbin/mkfs.ext4").exists() {
         let ext4 = site.message("mkfs", &[("<FS><![CDATA[]]></FS>", "<FS>ext4</FS>")]);
         let ext4 = site.ds("mkfs", "3", &ext4).ok();
         assert_eq!(site.host.vdi_bytes(&ext4)[1024 + 56..1024 + 58], [0x53, 0xef]);
+    }
+}
+
+#[test]
+fn file_systems_are_made_as_datastore_conf_says() {
+    let site = Site::new();
+    let before = site.host.dump();
+    let set = |text: &str| site.program("remotes/etc/datastore/datastore.conf", text);
+    set("SUPPORTED_FS=\"ext3, ext4\"\nFS_OPTS_ext4=\"-L named -m 0\"\n");
+    let image = |fs: &str| site.message("mkfs", &[("<FS><![CDATA[]]></FS>", &format!("<FS>{fs}</FS>"))]);
+    let line = site.ds("mkfs", "3", &image("ext2")).failure();
+    assert!(
+        line.contains("SUPPORTED_FS in datastore.conf is ext3, ext4: there is no ext2 among them"),
+        "{line}"
+    );
+    site.host.is_as(&before);
+    if std::path::Path::new("/sbin/mkfs.ext4").exists() {
+        let ext4 = site.ds("mkfs", "3", &image("ext4")).ok();
+        assert_eq!(&site.host.vdi_bytes(&ext4)[1024 + 120..1024 + 126], b"named\0");
+        set("FS_OPTS_ext4=\"--nonsense\"\n");
+        let line = site.ds("mkfs", "4", &image("ext4")).failure();
+        assert!(line.contains("mkfs.ext4"), "{line}");
+        assert!(site.tagged("one-image-4").is_empty());
     }
 }
 
