@@ -206,13 +206,37 @@ fn a_disk_that_somebody_else_attached_stays() {
 }
 
 #[test]
-fn by_hand_without_a_message_the_disks_are_kept() {
+fn by_hand_without_a_message_all_of_it_is_kept() {
     let host = Host::new();
     let uuid = host.deploy().ok();
     let said = host.one_xcp(&["shutdown", &uuid]);
     assert!(said.stderr.contains("stays in the pool"), "{said:?}");
     said.ok();
     assert_eq!(host.vm_param(&uuid, "power-state"), "halted");
+    let before = host.dump();
+    let line = host.one_xcp(&["cancel", &uuid, "xcp-a", "2", "--discard"]).failure();
+    assert_eq!(line, format!("cancel: VM {uuid} is OpenNebula's VM 1, not 2."));
+    host.is_as(&before);
+    host.xe(&["vm-snapshot", &format!("uuid={uuid}"), "new-name-label=of-it"]);
     host.one_xcp(&["cancel", &uuid, "xcp-a", "1", "--discard"]).ok();
     nothing_is_left(&host);
+}
+
+/// One whose disks are all somebody else's has nothing of ours to lose, but has itself and its snapshots.
+#[test]
+fn by_hand_no_vm_of_others_is_removed() {
+    let host = Host::new();
+    let uuid = host.xe(&["vm-list", "name-label=Mail server", "--minimal"]);
+    let snapshot = host.xe(&["vm-snapshot", &format!("uuid={uuid}"), "new-name-label=of-it"]);
+    let before = host.dump();
+    let line = host.one_xcp(&["cancel", &uuid, "--discard"]).failure();
+    assert!(line.contains("was not made for OpenNebula") && line.contains("xe vm-uninstall"), "{line}");
+    host.is_as(&before);
+    for action in ["shutdown", "cancel"] {
+        let said = host.one_xcp(&[action, &uuid]);
+        assert!(said.stderr.contains("stays in the pool"), "{said:?}");
+        said.ok();
+        assert_eq!(host.vm_param(&uuid, "power-state"), "halted");
+        assert_eq!(host.xe(&["snapshot-list", "--minimal"]), snapshot);
+    }
 }

@@ -14,7 +14,7 @@ use crate::retry::Retry;
 use crate::translate::mark;
 use crate::xe::vbd::Vbd;
 use crate::xe::{Uuid, Xe, vm};
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use std::time::Duration;
 
 /// The arguments of `shutdown` and `cancel`.
@@ -30,7 +30,7 @@ pub struct Leaving {
     /// What OpenNebula appends: the host once more
     #[arg(hide = true)]
     rest: Vec<String>,
-    /// By hand, without OpenNebula's message: remove the VM's disks although nobody tells what they are for
+    /// By hand, without OpenNebula's message: remove the VM with its disks and snapshots, which otherwise stay
     #[arg(long)]
     discard: bool,
 }
@@ -59,6 +59,9 @@ pub fn run(caller: &Caller, args: &Leaving, power_off: PowerOff) -> Result<Strin
         report::info(format!("the pool has no VM {}: nothing to do", args.deploy_id));
         return Ok(String::new());
     };
+    if message.is_none() {
+        check_named_by_hand(&vm, args)?;
+    }
     power_off(&xe, &conf, &vm)?;
     console::close(&vm.uuid);
     let Some(message) = message else {
@@ -108,16 +111,33 @@ fn find(xe: &Xe, deploy_id: Option<&Uuid>, vm_id: Option<u32>) -> Result<Option<
     Ok(Some((vm, vbds)))
 }
 
-/// By hand nobody tells whether the disks' data is still wanted: unless said otherwise they stay.
+/// By hand a wrong uuid or number comes easily, and what is removed does not come back.
+fn check_named_by_hand(vm: &vm::Vm, args: &Leaving) -> Result<()> {
+    if let (Some(marked), Some(asked)) = (vm.other_config(mark::VM_ID), args.vm_id) {
+        ensure!(marked == asked.to_string(), "VM {} is OpenNebula's VM {marked}, not {asked}", vm.uuid);
+    }
+    ensure!(
+        !args.discard || mark::is_original(vm),
+        "VM {} was not made for OpenNebula: if nobody wants it nor its disks: xe vm-uninstall uuid={}",
+        vm.uuid,
+        vm.uuid
+    );
+    Ok(())
+}
+
+/// By hand nobody tells whether the data of disks and snapshots is still wanted: unless said otherwise all of it stays.
 fn without_message(xe: &Xe, vm: &vm::Vm, vbds: &[Vbd], discard: bool) -> Result<String> {
-    if discard || !vbds.iter().any(mark::goes_with_vm) {
-        remove::run(xe, &vm.uuid, vbds)?;
-    } else {
+    if !discard {
         report::info(format!(
             "VM {} is powered off and stays in the pool with its disks: without OpenNebula's message nobody tells \
              whether their data is wanted (--discard removes them)",
             vm.uuid
         ));
+        return Ok(String::new());
     }
+    if vm.snapshots > 0 {
+        remove::snapshots(xe, &vm.uuid)?;
+    }
+    remove::run(xe, &vm.uuid, vbds)?;
     Ok(String::new())
 }
