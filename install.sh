@@ -18,13 +18,14 @@ Installs OpenNebula's drivers for XCP-ng and XenServer into the remotes of this 
 
   --binary FILE  the program (default: target/release/one-xcp or one-xcp beside install.sh)
   --remotes DIR  default: $ONE_LOCATION/var/remotes, or /var/lib/one/remotes
-  --configure    add the drivers to oned.conf and monitord.conf instead of printing what to add
+  --configure    add the drivers to oned.conf, monitord.conf and vmm_exec/vmm_execrc instead of printing what
+                 to add
   --etc DIR      where these are (default: $ONE_LOCATION/etc, or /etc/one)
   --frontend     drivers that run on the front-end and reach the hosts with xe -s (also: --local)
   --sunstone     teach Sunstone (FireEdge) the VMs of XCP hosts; with --configure, the drivers as well
   --fireedge DIR default: $ONE_LOCATION/lib/fireedge, or /usr/lib/one/fireedge
   --check        tell whether Sunstone has XCP, and what to do if not: after upgrades of OpenNebula
-  --uninstall    remove what install.sh put there and in Sunstone; with --configure, from the two files as
+  --uninstall    remove what install.sh put there and in Sunstone; with --configure, from these files as
                  well; with --sunstone alone, only from Sunstone
   --dry-run      print each change, make none
 TEXT
@@ -173,7 +174,7 @@ find_binary() {
         for binary in "$here/target/release/one-xcp" "$here/one-xcp" ''; do
             [ ! -f "$binary" ] || break
         done
-        [ "$binary" ] || fail "there is no one-xcp beside install.sh: run cargo build --release, or give --binary FILE"
+        [ "$binary" ] || fail "there is no one-xcp beside install.sh: build it as README.md says, and give --binary FILE"
     fi
     case $binary in
     /*) ;;
@@ -194,6 +195,15 @@ find_binary() {
         *) false ;;
         esac || fail "$binary names a script that is no path below remotes: $path"
     done
+}
+
+# Drivers that run in dom0 need no newer glibc than it has: XCP-ng 8 and XenServer 8 have 2.17.
+tell_age() {
+    [ -z "$frontend" ] || return 0
+    needed=$(grep -aoE 'GLIBC_2[.][0-9]+' -- "$binary" | sort -u -t. -k2n | tail -n 1)
+    needed=${needed#GLIBC_2.}
+    [ "${needed:-0}" -le 17 ] || note "It needs glibc 2.$needed and does not start in a dom0 of XCP-ng 8, which has" \
+        "2.17: for such hosts build it as README.md says, and install it with --binary FILE."
 }
 
 # What drivers on the front-end can only ask the hosts over TLS.
@@ -404,7 +414,8 @@ TEXT
     take_back "$stale"
     [ "$dry_run" ] && return
     place final "$manifest"
-    note "$version is installed in $remotes"
+    note "$version is installed in $remotes, from $binary"
+    tell_age
 }
 
 uninstall_all() {
@@ -467,13 +478,17 @@ TEXT
 }
 
 # What datastores on an SR need besides.
-storage_conf() {
-    cat <<TEXT
+tm_mad_conf() {
+    cat <<'TEXT'
 TM_MAD_CONF = [
     NAME = "xcp", LN_TARGET = "NONE", CLONE_TARGET = "SELF", SHARED = "YES", DS_MIGRATE = "NO",
     ALLOW_ORPHANS = "YES", DRIVER = "raw", DISK_TYPE = "BLOCK"
 ]
+TEXT
+}
 
+ds_mad_conf() {
+    cat <<'TEXT'
 DS_MAD_CONF = [
     NAME = "xcp", REQUIRED_ATTRS = "", PERSISTENT_ONLY = "NO"
 ]
@@ -566,8 +581,18 @@ live_snapshots() {
     [ -f "$execrc" ] || return 0
     [ ! -L "$execrc" ] || execrc=$(readlink -f -- "$execrc") || fail "cannot follow the link to vmm_execrc"
     edited_live_snapshots "$execrc" "$1" | cmp -s - "$execrc" && return
-    will "$1 xcp-xcp in LIVE_DISK_SNAPSHOTS of $execrc" || return 0
-    replace "$execrc" edited_live_snapshots "$execrc" "$1"
+    backup=$execrc.one-xcp-backup
+    if [ "$1" = add ]; then
+        will "add xcp-xcp in LIVE_DISK_SNAPSHOTS of $execrc, the old file is $backup" || return 0
+        keep_backup "$execrc"
+        replace "$execrc" edited_live_snapshots "$execrc" add
+    else
+        will "remove xcp-xcp in LIVE_DISK_SNAPSHOTS of $execrc" || return 0
+        replace "$execrc" edited_live_snapshots "$execrc" remove
+        [ -f "$backup" ] || return 0
+        if cmp -s -- "$backup" "$execrc"; then try "remove $backup" rm -f -- "$backup"
+        else note "keep $backup: more was changed since"; fi
+    fi
 }
 
 # replace CONF COMMAND…: what the command prints becomes the file, at once, with owner and mode as they were.
@@ -578,6 +603,14 @@ replace() {
     try "write $half_written" cp -p -- "$conf" "$half_written"
     said=$( { "$@" >"$half_written"; } 2>&1) || fail "cannot write $half_written: $said"
     try "replace $conf" mv -f -- "$half_written" "$conf"
+    half_written=
+}
+
+# keep_backup CONF: beside it, as it is now.
+keep_backup() {
+    half_written=$1.one-xcp-backup-new
+    try "write $half_written" cp -p -- "$1" "$half_written"
+    try "write $1.one-xcp-backup" mv -f -- "$half_written" "$1.one-xcp-backup"
     half_written=
 }
 
@@ -607,10 +640,7 @@ put_block() {
         will "change $1 in $conf" || return 0
     else
         will "add $1 to $conf, the old file is $conf.one-xcp-backup" || return 0
-        half_written=$conf.one-xcp-backup-new
-        try "write $half_written" cp -p -- "$conf" "$half_written"
-        try "write $conf.one-xcp-backup" mv -f -- "$half_written" "$conf.one-xcp-backup"
-        half_written=
+        keep_backup "$conf"
     fi
     replace "$conf" new_conf "$conf"
 }
@@ -639,14 +669,15 @@ add_entries() {
     while [ $# -gt 0 ]; do
         if with_block '' <"$conf" | has_entry "$1"; then
             note "keep $conf: its $1 of the name xcp is not from install.sh"
-            with_block '' <"$conf" | has_entry "$1" SUNSTONE_NAME ||
+            case $1 in *_CONF) false ;; esac && ! with_block '' <"$conf" | has_entry "$1" SUNSTONE_NAME &&
                 note "Without a SUNSTONE_NAME in it Sunstone does not offer XCP for new hosts"
         else
             entry="${entry:+$entry$nl$nl}$2" added="${added:+$added and }$1"
         fi
         shift 2
     done
-    if [ "$entry" ]; then put_block "$added of the name xcp"; else take_block; fi
+    case $added in *TM_MAD_CONF*) added="$added of the name xcp, and xcp in the lists of TM_MAD and DATASTORE_MAD," ;; *) added="$added of the name xcp" ;; esac
+    if [ "$entry" ]; then put_block "$added"; else take_block; fi
 }
 
 remove_entry() {
@@ -656,8 +687,16 @@ remove_entry() {
 
 # ---- the command line ------------------------------------------------------------------------------
 
+# choose MODE: only one.
+choose() {
+    case $action in
+    install | "$1") action=$1 ;;
+    *) refuse_usage "--$action and --$1 exclude each other" ;;
+    esac
+}
+
 action=install
-binary='' configure='' sunstone='' dry_run='' frontend='' vmm_executable=one_vmm_exec im_executable=one_im_ssh
+binary='' configure='' sunstone='' dry_run='' frontend='' fireedge_named='' vmm_executable=one_vmm_exec im_executable=one_im_ssh
 remotes=${ONE_LOCATION:+$ONE_LOCATION/var}
 remotes=${remotes:-/var/lib/one}/remotes
 etc=${ONE_LOCATION:+$ONE_LOCATION/etc}
@@ -672,15 +711,15 @@ while [ $# -gt 0 ]; do
         --binary) binary=$2 ;;
         --remotes) remotes=$2 ;;
         --etc) etc=$2 ;;
-        --fireedge) fireedge=$2 ;;
+        --fireedge) fireedge=$2 fireedge_named=yes ;;
         esac
         shift
         ;;
     --configure) configure=yes ;;
     --sunstone) sunstone=yes ;;
-    --check) action=check ;;
+    --check) choose check ;;
     --frontend | --local) frontend=yes vmm_executable=one_vmm_sh im_executable=one_im_sh ;;
-    --uninstall) action=uninstall ;;
+    --uninstall) choose uninstall ;;
     --dry-run) dry_run=yes ;;
     -h | --help)
         usage
@@ -755,20 +794,21 @@ install_all
 # Up to 4.14 a host's network driver is named as well.
 network=' -n dummy'
 [ "$release" -lt 5000 ] || network=
-vmm_part=$(vm_mad && echo && storage_conf)
+
 if [ "$configure" ]; then
     if has_monitord; then
-        add_entries oned.conf VM_MAD "$vmm_part"
+        add_entries oned.conf VM_MAD "$(vm_mad)" TM_MAD_CONF "$(tm_mad_conf)" DS_MAD_CONF "$(ds_mad_conf)"
         add_entries monitord.conf IM_MAD "$(im_mad)"
     else
-        add_entries oned.conf VM_MAD "$vmm_part" IM_MAD "$(im_mad)"
+        add_entries oned.conf VM_MAD "$(vm_mad)" TM_MAD_CONF "$(tm_mad_conf)" DS_MAD_CONF "$(ds_mad_conf)" \
+            IM_MAD "$(im_mad)"
     fi
     live_snapshots add
     [ -z "$sunstone" ] || install_sunstone
     note "Restart OpenNebula, then: onehost create NAME -i xcp -v xcp$network"
 else
     note "" "Add to $etc/oned.conf (or run install.sh --configure):" ""
-    printf '%s\n' "$vmm_part"
+    vm_mad && echo && tm_mad_conf && echo && ds_mad_conf
     note "" "For datastores on an SR also add xcp to the lists in ARGUMENTS of TM_MAD (-d) and DATASTORE_MAD (-d, -s)" \
         "in $etc/oned.conf, and xcp-xcp to LIVE_DISK_SNAPSHOTS in $etc/vmm_exec/vmm_execrc."
     if has_monitord; then

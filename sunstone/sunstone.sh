@@ -5,10 +5,15 @@
 # FireEdge 6 is one bundle: two places in it are changed, if they are what we know.
 
 module_source=$here/sunstone/XcpModule/remoteEntry.js
-module=$fireedge/dist/modules/XcpModule/remoteEntry.js
 modules_conf=fireedge/sunstone/remotes-config.yaml
-bundle=$fireedge/dist/client/bundle.sunstone.js
-pristine=$bundle.one-xcp-orig
+
+# Sets where things are in $fireedge.
+place_fireedge() {
+    module=$fireedge/dist/modules/XcpModule/remoteEntry.js
+    bundle=$fireedge/dist/client/bundle.sunstone.js
+    pristine=$bundle.one-xcp-orig
+}
+place_fireedge
 
 # Sets $kind: module (FireEdge 7) or bundle (FireEdge 6).
 find_fireedge() {
@@ -26,8 +31,10 @@ check_writable() { [ -w "$1" ] || fail "cannot write to $1: run install.sh as ro
 
 # ---- FireEdge 7: a module beside the others ---------------------------------------------------------
 
+# The comment is for --uninstall, which need not be told again where FireEdge is.
 module_entry() {
-    cat <<'TEXT'
+    cat <<TEXT
+# Its file is in the FireEdge in $fireedge
 XcpModule:
   name: XcpModule
   entry: __HOST__/fireedge/modules/XcpModule/remoteEntry.js
@@ -254,8 +261,22 @@ install_sunstone() {
 }
 
 uninstall_sunstone() {
+    [ "$fireedge_named" ] || recall_fireedge
+    before=$changes
     uninstall_module
     uninstall_bundle
+    if [ "$sunstone" ] && [ "$changes" = "$before" ]; then
+        note "there is nothing of one-xcp in the Sunstone in $fireedge, nor in $etc/$modules_conf"
+    fi
+}
+
+# Where it was when it got the module.
+recall_fireedge() {
+    [ -r "$etc/$modules_conf" ] || return 0
+    recalled=$(sed -n 's/^# Its file is in the FireEdge in //p' -- "$etc/$modules_conf")
+    [ -d "$recalled" ] || return 0
+    fireedge=$recalled
+    place_fireedge
 }
 
 # Tells whether XCP hosts can be added, and their VMs operated, in the Sunstone that is in place; and what to

@@ -116,8 +116,13 @@ fn an_entry_of_the_administrator_is_left_alone() {
         site.write("etc/oned.conf", entry);
         let said = site.run(&["--configure"]).done();
         assert!(said.contains("oned.conf: its VM_MAD of the name xcp is not from install.sh"), "{said}");
-        assert_eq!(site.read("etc/oned.conf"), entry);
+        let conf = site.read("etc/oned.conf");
+        assert!(conf.starts_with(entry) && conf.matches("VM_MAD").count() == 1, "{conf}");
+        // What datastores on an SR need is not in it.
+        assert!(conf.contains("\nTM_MAD_CONF = [") && conf.contains("\nDS_MAD_CONF = ["), "{conf}");
         assert!(site.read("etc/monitord.conf").contains("\"xcp\""));
+        site.run(&["--uninstall", "--configure"]).done();
+        assert_eq!(site.read("etc/oned.conf"), entry);
     }
 }
 
@@ -183,8 +188,10 @@ fn datastores_on_an_sr_get_their_place_in_the_lists_and_leave_it_again() {
     site.write("etc/oned.conf", &original);
     fs::create_dir(site.etc().join("vmm_exec")).unwrap();
     site.write("etc/vmm_exec/vmm_execrc", RC);
-    for _ in 0..2 {
-        site.run(&["--configure"]).done();
+    for time in 0..2 {
+        let said = site.run(&["--configure"]).done();
+        assert_eq!(time == 0, said.contains("and xcp in the lists of TM_MAD and DATASTORE_MAD"), "{said}");
+        assert_eq!(site.read("etc/vmm_exec/vmm_execrc.one-xcp-backup"), RC);
         let conf = site.read("etc/oned.conf");
         for line in
             ["-t 15 -d dummy,fs_lvm,ssh,xcp\"", "-t 15 -d dummy,fs,xcp -s shared,ssh,xcp\"", "-d none\""]
@@ -198,7 +205,9 @@ fn datastores_on_an_sr_get_their_place_in_the_lists_and_leave_it_again() {
     site.run(&["--uninstall", "--configure"]).done();
     assert_eq!(site.read("etc/oned.conf"), original);
     assert_eq!(site.read("etc/vmm_exec/vmm_execrc"), RC);
-    assert!(!site.etc().join("oned.conf.one-xcp-backup").exists());
+    for file in ["oned.conf", "vmm_exec/vmm_execrc"] {
+        assert!(!site.etc().join(format!("{file}.one-xcp-backup")).exists(), "{file}");
+    }
 }
 
 #[test]

@@ -67,6 +67,34 @@ fn a_program_naming_scripts_outside_the_remotes() {
 }
 
 #[test]
+fn two_modes_at_once_are_answered_with_the_usage() {
+    let site = Site::new();
+    install(&site).done();
+    let before = site.tree();
+    for args in [["--check", "--uninstall"], ["--uninstall", "--check"]] {
+        let run = site.run(&args);
+        assert_eq!(run.code, Some(2));
+        assert!(run.stderr.contains("exclude each other"), "{}", run.stderr);
+        assert_eq!(site.tree(), before);
+    }
+}
+
+#[test]
+fn a_program_that_is_too_new_for_dom0_is_installed_with_a_word_of_it() {
+    let site = Site::new();
+    for (needs, word) in [("GLIBC_2.4 GLIBC_2.17", ""), ("GLIBC_2.34 GLIBC_2.4", "needs glibc 2.34")] {
+        let program = site.package().join("one-xcp");
+        let text = fs::read_to_string(&program).unwrap();
+        write_program(&program, &format!("{text} {needs}\n"));
+        let said = install(&site).done();
+        assert!(said.contains(&format!(", from {}", program.display())), "{said}");
+        assert_eq!(said.contains("needs glibc"), !word.is_empty(), "{said}");
+        assert!(said.contains(word), "{said}");
+        assert!(!site.run(&["--frontend"]).done().contains("needs glibc"));
+    }
+}
+
+#[test]
 fn a_build_beside_install_sh_comes_before_the_packed_program() {
     let site = Site::new();
     let built = site.package().join("target/release");

@@ -116,6 +116,22 @@ fn drivers_entries_and_sunstone_in_one_go() {
 }
 
 #[test]
+fn removing_it_needs_not_be_told_again_where_fireedge_is() {
+    let site = fireedge_7();
+    let before = site.tree();
+    let elsewhere = site.one_location().join("gui here");
+    let usual = site.one_location().join("lib/fireedge");
+    fs::rename(&usual, &elsewhere).unwrap();
+    site.run(&["--sunstone", "--fireedge", elsewhere.to_str().unwrap()]).done();
+    let said = site.run(&["--uninstall", "--sunstone"]).done();
+    assert!(said.contains("remove ") && said.contains("gui here/dist/modules/XcpModule"), "{said}");
+    let said = site.run(&["--uninstall", "--sunstone"]).done();
+    assert!(said.contains("there is nothing of one-xcp in the Sunstone in "), "{said}");
+    fs::rename(&elsewhere, &usual).unwrap();
+    assert_eq!(site.tree(), before);
+}
+
+#[test]
 fn a_machine_with_sunstone_alone_needs_no_remotes() {
     let site = fireedge_7();
     fs::remove_dir_all(site.one_location().join("var")).unwrap();
