@@ -209,6 +209,57 @@ fn settings_that_name_what_is_not_there_are_found() {
 }
 
 #[test]
+fn each_setting_is_read_as_its_action_reads_it() {
+    for (name, value, why) in [
+        (
+            "CONSOLE",
+            "off",
+            "settings: CONSOLE is \"off\" in the environment: it must be yes or no: correct it",
+        ),
+        ("PCI_FILTER", "zz", "settings: PCI_FILTER: \"zz\" is not a hexadecimal number: correct it"),
+        ("MIGRATE_SR", "Fast", "MIGRATE_SR: there is no SR \"Fast\": correct MIGRATE_SR (xe sr-list)"),
+        (
+            "REMOTE_PASSWORD_FILE",
+            "/nowhere/pw",
+            "settings: cannot read REMOTE_PASSWORD_FILE /nowhere/pw: make it, for oneadmin to read",
+        ),
+    ] {
+        let (host, _socket) = healthy(&[]);
+        let host = host.set(name, value);
+        let said = doctor(&host, &["xcp-a"]);
+        must_mend(&said, why);
+        assert_eq!(said.stdout.contains("ok    settings: "), name == "MIGRATE_SR", "{said:?}");
+    }
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn from_the_front_end_xapi_is_asked_over_tls() {
+    let host = Host::with_pool(&["--standalone", "--password", "xensource"]);
+    let uuid = format!("uuid={}", host.xe(&["host-list", "--minimal"]));
+    host.xe(&["host-param-set", &uuid, "name-label=localhost"]);
+    let serving = host.serve_tls("localhost");
+    let file = host.path("password").display().to_string();
+    fs::write(&file, "root\nxensource\n").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let mut host = host.set("XE_SERVER", "HOST").set("XE_PASSWORD_FILE", &file);
+    for (port, fingerprint, why) in [
+        ("x", serving.fingerprint.as_str(), "MEND  settings: XAPI_PORT is no port"),
+        (&serving.port.to_string(), "12", "MEND  settings: XAPI_FINGERPRINT"),
+        (
+            &serving.port.to_string(),
+            "",
+            "note  metrics: cannot ask https://localhost: its certificate cannot be checked",
+        ),
+        (&serving.port.to_string(), &serving.fingerprint, "ok    metrics: XAPI answers on https://localhost"),
+    ] {
+        host = host.set("XAPI_PORT", port).set("XAPI_FINGERPRINT", fingerprint);
+        let said = doctor(&host, &["localhost"]);
+        assert!(said.stdout.contains(why), "no {why:?}: {said:#?}");
+    }
+}
+
+#[test]
 fn unknown_settings_are_all_named_and_the_rest_is_looked_at() {
     let (host, _socket) = healthy(&[]);
     let folder = host.path("remotes/etc/vmm/xcp");

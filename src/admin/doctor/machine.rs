@@ -1,9 +1,9 @@
 //! The machine that the drivers run on: room, clock, and what monitoring needs.
 
 use super::finding::Finding;
-use crate::action;
+use crate::action::{self, Caller};
 use crate::one::Conf;
-use crate::probe;
+use crate::probe::{self, Counters, rrd_updates};
 use crate::process;
 use std::env;
 use std::os::unix::net::UnixStream;
@@ -14,10 +14,10 @@ use std::time::Duration;
 const FULL_MB: u64 = 1024;
 const CLOCK_LIMIT: Duration = Duration::from_secs(5);
 
-pub fn check(conf: &Conf) -> Vec<Finding> {
+pub fn check(caller: &Caller, conf: &Conf, host: &str) -> Vec<Finding> {
     let mut found = vec![datastores(conf)];
     found.extend(temporary());
-    found.extend(socket(conf));
+    found.extend(socket(conf).or_else(|| server(caller, conf, host)));
     found.extend(clock());
     found
 }
@@ -56,6 +56,28 @@ fn temporary() -> Option<Finding> {
     Some(Finding::mend("temporary files", text, "make room or set TMPDIR: locks and monitoring need it"))
 }
 
+const NO_FIGURES: &str = "monitoring tells no CPU, network and disk figures";
+
+/// From the front-end XAPI measures over TLS. What is wrong with the settings for that is said with them.
+fn server(caller: &Caller, conf: &Conf, host: &str) -> Option<Finding> {
+    let server = conf.optional("XE_SERVER")?;
+    let host = if host.is_empty() { server } else { host };
+    let xapi = caller.xapi(conf, host).ok()??;
+    if host == "HOST" {
+        return Some(Finding::note(
+            "metrics",
+            "no host is named to ask",
+            "name the host: one-xcp doctor HOST",
+        ));
+    }
+    Some(match rrd_updates::add_to(&mut Counters::default(), &xapi, probe::unix_time()) {
+        Ok(()) => Finding::fine("metrics", format!("XAPI answers on {xapi}")),
+        Err(why) => {
+            Finding::note("metrics", format!("{why:#}"), format!("{NO_FIGURES}; see XAPI_FINGERPRINT"))
+        }
+    })
+}
+
 fn socket(conf: &Conf) -> Option<Finding> {
     let socket = action::xapi_socket(conf)?;
     let shown = socket.display();
@@ -63,11 +85,7 @@ fn socket(conf: &Conf) -> Option<Finding> {
         Ok(_) => Finding::fine("metrics", format!("XAPI answers on {shown}")),
         Err(why) => {
             let text = format!("cannot reach XAPI on {shown}: {why}");
-            Finding::note(
-                "metrics",
-                text,
-                "monitoring tells no CPU, network and disk figures; see XAPI_SOCKET",
-            )
+            Finding::note("metrics", text, format!("{NO_FIGURES}; see XAPI_SOCKET"))
         }
     })
 }

@@ -35,9 +35,9 @@ pub struct Args {
 }
 
 pub fn run(caller: &Caller, args: &Args) -> Result<String> {
-    let (conf, mut found) = settings::check(&caller.called_as);
+    let (conf, mut found) = settings::check(caller);
     found.extend(remotes::check(&caller.called_as, args.remotes.as_deref()));
-    found.extend(machine::check(&conf));
+    found.extend(machine::check(caller, &conf, &args.host));
     found.extend(pool(caller, &conf, &args.host));
     if args.json {
         report::say(&text::array(&found.iter().map(Finding::json).collect::<Vec<_>>()));

@@ -24,6 +24,7 @@ pub fn check(xe: &Xe, conf: &Conf, hosts: &[Member]) -> Result<Vec<Finding>> {
     );
     let (pool, srs, pbds) = (pool?, srs?, pbds?);
     let mut found = vec![default_sr(conf, pool.as_ref(), &srs, &pbds, hosts)];
+    found.extend(migrate_sr(conf, &srs));
     found.push(suspend_sr(pool.as_ref(), &srs, hosts));
     found.extend(unplugged(&srs, &pbds, hosts));
     found.extend(srs.iter().filter_map(room));
@@ -44,6 +45,23 @@ fn default_sr(conf: &Conf, pool: Option<&Pool>, srs: &[Sr], pbds: &[Pbd], hosts:
         return Finding::mend(DEFAULT_SR, format!("{} holds only ISO images", sr.name), "choose another");
     }
     reached_by_all(sr, pbds, hosts)
+}
+
+/// Where disks go that a migration must move, if it is set.
+fn migrate_sr(conf: &Conf, srs: &[Sr]) -> Option<Finding> {
+    let name = conf.optional("MIGRATE_SR")?;
+    let count = srs.iter().filter(|sr| sr.name == name || sr.uuid.to_string() == name).count();
+    match count {
+        1 => None,
+        0 => {
+            let text = format!("there is no SR {name:?}");
+            Some(Finding::mend("MIGRATE_SR", text, "correct MIGRATE_SR (xe sr-list)"))
+        }
+        _ => {
+            let text = format!("{count} SRs have the name of MIGRATE_SR");
+            Some(Finding::mend("MIGRATE_SR", text, "name it by its uuid"))
+        }
+    }
 }
 
 /// The default SR is not there, or is not one only.
