@@ -30,14 +30,22 @@ pub fn run(call: &Call) -> Result<String> {
     Ok(bytes.div_ceil(MB).to_string())
 }
 
-/// OpenNebula's own script knows how to ask for each kind of URL.
+/// OpenNebula's own script knows how to ask for each kind of URL. The one of its `fs` driver is installed by every
+/// release, and prints a size in MB. It takes the message as we got it: on standard input, or (up to 6.2) as its first
+/// argument.
 fn by_opennebula(call: &Call) -> Result<String> {
-    let script = call.beside("common/stat").with_context(|| {
-        format!("{} is a URL, and there is no common/stat of OpenNebula's", call.source().path)
+    let script = call.beside("fs/stat").with_context(|| {
+        format!(
+            "cannot ask for the size of {}: OpenNebula's script remotes/datastore/fs/stat is not installed",
+            call.source().path
+        )
     })?;
     let source = call.source();
     let mut command = Command::new(&script);
-    let (said, _) = process::feed(
+    if call.request.is_argument {
+        command.arg(&source.request);
+    }
+    let (output, _) = process::feed(
         command.arg(call.request.id.to_string()),
         source.limit,
         source.stop.flag(),
@@ -45,10 +53,12 @@ fn by_opennebula(call: &Call) -> Result<String> {
         // It need not read all of it: its exit tells whether it was content.
         |mut stdin| Ok(stdin.write_all(source.request.as_bytes())?),
     )?;
-    let text = String::from_utf8_lossy(&said.stdout).trim().to_owned();
-    if !said.status.success() {
-        let complaint = report::one_line(&String::from_utf8_lossy(&said.stderr));
-        bail!("{} says: {text} {complaint}", script.display());
+    let size_mb = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if !output.status.success() {
+        let stderr = report::one_line(&String::from_utf8_lossy(&output.stderr));
+        bail!("{}: {size_mb} {stderr}", script.display());
     }
-    Ok(text)
+    let is_a_size = size_mb.parse::<u64>().is_ok_and(|size_mb| size_mb > 0);
+    ensure!(is_a_size, "{} prints {size_mb:?}, not a size in MB", script.display());
+    Ok(size_mb)
 }

@@ -15,6 +15,8 @@ pub struct DatastoreRequest {
     pub datastore: Element,
     /// The document as it came, for scripts of OpenNebula that are asked in turn.
     pub text: String,
+    /// Whether it came as an argument, as releases up to 6.2 give it, and not on standard input.
+    pub is_argument: bool,
 }
 
 impl DatastoreRequest {
@@ -27,7 +29,8 @@ impl DatastoreRequest {
             _ => anyhow::bail!("there should be one argument, the image's or datastore's id"),
         };
         let id = id.parse().with_context(|| format!("the id is {id:?}"))?;
-        DatastoreRequest::parse(id, text)
+        let request = DatastoreRequest::parse(id, text)?;
+        Ok(DatastoreRequest { is_argument: words.len() == 2, ..request })
     }
 
     pub fn parse(id: u32, text: String) -> Result<DatastoreRequest> {
@@ -38,7 +41,13 @@ impl DatastoreRequest {
             root.name
         );
         let part = |name: &str| root.all(name).next().cloned().unwrap_or_default();
-        Ok(DatastoreRequest { id, image: part("IMAGE"), datastore: part("DATASTORE"), text })
+        Ok(DatastoreRequest {
+            id,
+            image: part("IMAGE"),
+            datastore: part("DATASTORE"),
+            text,
+            is_argument: false,
+        })
     }
 
     /// An attribute of the datastore's template; empty if it is not set.

@@ -280,14 +280,14 @@ fn sizes_are_told_in_mb_rounded_up() {
     let site = Site::new();
     sparse_file(&site.host.path("odd.raw"), 3 * MB + 1, &[]);
     assert_eq!(site.ds("stat", "0", &site.cp_message_of("stat", "odd.raw")).ok(), "4");
-    site.program("remotes/datastore/common/stat", "#!/bin/sh\nread -r line; [ \"$line\" ] && echo 77\n");
+    site.program("remotes/datastore/fs/stat", "#!/bin/sh\nread -r line; [ \"$line\" ] && echo 77\n");
     assert_eq!(site.ds("stat", "0", &site.cp_message_of("stat", "http://example.org/x")).ok(), "77");
-    site.program("remotes/datastore/common/stat", "#!/bin/sh\necho 'no such host' >&2\nexit 1\n");
+    site.program("remotes/datastore/fs/stat", "#!/bin/sh\necho 'no such host' >&2\nexit 1\n");
     let message = site.cp_message_of("stat", "http://example.org/x");
     assert!(site.ds("stat", "0", &message).failure().contains("no such host"));
-    site.program("remotes/datastore/common/stat", "#!/bin/sh\nsleep 100\n");
+    site.program("remotes/datastore/fs/stat", "#!/bin/sh\nsleep 100\n");
     let line = said(site.ds_command("stat", "0").env("XE_TRANSFER_TIMEOUT", "1"), &message).failure();
-    assert!(line.contains("common/stat did not end within 1 s"), "{line}");
+    assert!(line.contains("fs/stat did not end within 1 s"), "{line}");
 }
 
 #[test]

@@ -14,5 +14,6 @@ mod life;
 mod matrix;
 mod matrix_datastore;
 mod matrix_tm;
+mod releases;
 mod site;
 mod tm;

@@ -215,7 +215,7 @@ fn a_migration_keeps_a_shared_folder_and_tells_the_other_transfer_managers() {
 #[test]
 fn the_context_disc_is_opennebulas_to_make() {
     let site = Site::new();
-    site.program("remotes/tm/common/context", "#!/bin/sh\necho \"$*\" >\"$TMPDIR/told\"\n");
+    site.program("remotes/tm/ssh/context", "#!/bin/sh\necho \"$*\" >\"$TMPDIR/told\"\n");
     site.tm_recorded("context", "").ok();
     let told = fs::read_to_string(site.host.path("told")).unwrap();
     assert!(told.starts_with("/var/lib/one/vms/2/context.sh xcp-a:"), "{told}");
