@@ -1,6 +1,9 @@
 //! A VM's life by the scripts of the front-end (`one_vmm_sh`, `-l`), with the arguments and the base64 that a real
 //! oned gave them; the pool is asked after each.
+
 use crate::common::{Host, Recorded};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use std::fs;
 
 /// The recorded arguments of VM 3 on host `xcp-l`, for our host and the VM's uuid, and the recorded input.
@@ -18,16 +21,31 @@ fn run(host: &Host, action: &str, uuid: &str) -> String {
     host.run(action, &args, &recorded.stdin).ok()
 }
 
-#[test]
-fn from_deployment_to_shutdown() {
-    let host = Host::new();
+/// VM 3's disks below this folder, and the drivers on the front-end.
+fn front_end(host: Host, datastores: &str) -> Host {
     let file = host.path("password");
     fs::write(&file, "root\nxen\n").unwrap();
-    let host = host.set("XE_SERVER", "HOST").set("XE_PASSWORD_FILE", file.to_str().unwrap());
-    let folder = host.vm_folder(0, 3);
+    let folder = host.path(datastores).join("0/3");
     fs::create_dir_all(folder.parent().unwrap()).unwrap();
     fs::rename(host.vm_folder(0, 1), &folder).unwrap();
+    host.set("XE_SERVER", "HOST").set("XE_PASSWORD_FILE", file.to_str().unwrap())
+}
 
+#[test]
+fn the_disks_are_where_opennebulas_datastore_is() {
+    let host = front_end(Host::new(), "elsewhere/datastores").set("DATASTORE_LOCATION", "");
+    let vms = host.path("vms/3");
+    fs::create_dir_all(&vms).unwrap();
+    let base_path = host.path("elsewhere//datastores/0");
+    let xml = format!("<DATASTORE><ID>0</ID><BASE_PATH>{}</BASE_PATH></DATASTORE>", base_path.display());
+    fs::write(vms.join("ds.xml"), STANDARD.encode(xml)).unwrap();
+    let uuid = run(&host, "deploy", "");
+    assert_eq!(host.vm_param(&uuid, "power-state"), "running");
+}
+
+#[test]
+fn from_deployment_to_shutdown() {
+    let host = front_end(Host::new(), "datastores");
     let uuid = run(&host, "deploy", "");
     assert_eq!(host.vm_param(&uuid, "name-label"), "one-3");
     assert_eq!(host.vm_param(&uuid, "power-state"), "running");

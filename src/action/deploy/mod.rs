@@ -2,6 +2,7 @@
 
 mod build;
 pub mod existing;
+mod folder;
 mod halted;
 mod kept;
 mod plan;
@@ -15,7 +16,7 @@ pub use pool::{NO_SR, default_sr, network_of};
 use super::{Caller, console};
 use crate::console::Graphics;
 use crate::lock::VmLock;
-use crate::one::{Conf, Element, Vm, input};
+use crate::one::{Element, Vm, input};
 use crate::parallel;
 use crate::report::{self, Result};
 use crate::translate::{mark, unsupported};
@@ -134,19 +135,4 @@ fn deployment(file: &Path) -> Result<String> {
         Err(error) if error.to_string().ends_with("is empty") && fs::metadata(file).is_ok() => from_file(),
         text => text,
     }
-}
-
-/// `DATASTORE_LOCATION/DS_ID/VM_ID`: over ssh the deployment file stands there; with local actions it
-/// stands in OpenNebula's own folder, and the disks do not.
-fn vm_folder(vm: &Vm, conf: &Conf, deployment_file: &Path) -> Result<PathBuf> {
-    let beside = deployment_file.parent().unwrap_or(Path::new(""));
-    let is_the_vms = vm.ds_id.is_none_or(|ds_id| beside.ends_with(format!("{ds_id}/{}", vm.vm_id)));
-    conf.vm_folder(vm.ds_id, vm.vm_id, (is_the_vms && beside.is_absolute()).then_some(beside)).with_context(
-        || {
-            format!(
-                "VM/HISTORY_RECORDS names no datastore, and {} is no full path",
-                deployment_file.display()
-            )
-        },
-    )
 }

@@ -55,7 +55,7 @@ pub enum Source {
 impl Plan {
     /// Checks the document and the disks' files.
     pub fn make(vm: &Vm, conf: &Conf, deployment_file: &Path) -> Result<Plan> {
-        let folder = super::vm_folder(vm, conf, deployment_file)?;
+        let folder = super::folder::of_vm(vm, conf, deployment_file)?;
         let context_device =
             ContextDevice::of_setting(conf.one_of("CONTEXT_DEVICE", &["auto", "cd", "disk"])?);
         let slots = device::slots(vm, context_device)?;
