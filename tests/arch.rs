@@ -85,6 +85,7 @@ const MAY_NAME: [(&str, &[&str]); 26] = [
             "probe",
             "process",
             "report",
+            "signal",
             "storage",
             "translate",
             "xe",

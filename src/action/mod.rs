@@ -30,6 +30,8 @@ pub mod snapshot_delete;
 pub mod snapshot_revert;
 mod suspending;
 
+pub use hotplug::NO_PV_DRIVERS;
+
 use crate::lock::VmLock;
 use crate::one::Conf;
 use crate::report::Result;

@@ -6,5 +6,6 @@ mod common;
 mod demo;
 mod dispatch;
 mod doctor;
+mod doctor_try;
 mod gc;
 mod ls;

@@ -10,6 +10,7 @@ mod remotes;
 mod settings;
 mod srs;
 mod storage;
+mod trial;
 
 use super::text;
 use crate::action::Caller;
@@ -29,6 +30,12 @@ pub struct Args {
     /// OpenNebula's remotes, if not around this program, in /var/lib/one/remotes or /var/tmp/one
     #[arg(long, value_name = "DIR")]
     remotes: Option<PathBuf>,
+    /// Play a VM's whole life on the pool, with small disks and without a guest system, and leave nothing of it
+    #[arg(long = "try")]
+    try_it: bool,
+    /// Write versions, settings, findings and calls to a new FILE, for a bug report: without secrets and names
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -39,18 +46,39 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     found.extend(remotes::check(&caller.called_as, args.remotes.as_deref()));
     found.extend(machine::check(caller, &conf, &args.host));
     found.extend(pool(caller, &conf, &args.host));
-    if args.json {
-        report::say(&text::array(&found.iter().map(Finding::json).collect::<Vec<_>>()));
-    } else {
+    if !args.json {
         for finding in &found {
             report::say(&finding.line());
         }
     }
+    let tried = if args.try_it { trial::run(caller, &args.host) } else { Ok(Vec::new()) };
+    let steps = tried.as_deref().unwrap_or_default();
+    if args.json {
+        let lines = found.iter().map(Finding::json).chain(steps.iter().map(trial::Step::json));
+        report::say(&text::array(&lines.collect::<Vec<_>>()));
+    } else {
+        for step in steps {
+            report::say(&step.line());
+        }
+    }
+    if let Some(path) = &args.report {
+        trial::bug_report::write(path, caller, &conf, &found, steps)?;
+    }
+    verdict(&found, steps)?;
+    tried.map(|_| String::new())
+}
+
+fn verdict(found: &[Finding], steps: &[trial::Step]) -> Result<()> {
     let bad = found.iter().filter(|finding| finding.level == Level::Mend).count();
+    let failed: Vec<&str> =
+        steps.iter().filter(|step| step.verdict == trial::Verdict::Failed).map(|step| step.name).collect();
+    if !failed.is_empty() {
+        bail!("steps that failed: {}", failed.join(", "));
+    }
     if bad > 0 {
         bail!("things that must be mended: {bad}");
     }
-    Ok(String::new())
+    Ok(())
 }
 
 /// All that `xe` can tell, if it is the right one and lets us in.
