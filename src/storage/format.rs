@@ -1,6 +1,6 @@
 //! What an empty disk begins with: nothing, swap space, or a file system.
 
-use super::staging;
+use super::staging::Staged;
 use crate::image::{Format, Image};
 use crate::one::DatastoreConf;
 use crate::process;
@@ -36,17 +36,15 @@ pub fn formatted(
         let is_supported = supported.split(',').any(|one| one.trim() == fs);
         ensure!(is_supported, "SUPPORTED_FS in datastore.conf is {supported}: there is no {fs} among them");
     }
-    let file = staging::file(folder, limit)?;
-    file.as_file().set_len(size_bytes)?;
-    let path = file.path().to_owned();
+    let staged = Staged::new(folder, limit)?;
+    staged.file().set_len(size_bytes)?;
     if fs == SWAP {
-        write_swap_header(file.as_file(), size_bytes)?;
+        write_swap_header(staged.file(), size_bytes)?;
     } else {
         let options = conf.get(&format!("FS_OPTS_{fs}")).unwrap_or_default();
-        make_file_system(&path, fs, options, limit)?;
+        make_file_system(&staged.path(), fs, options, limit)?;
     }
-    // Open it lives on without its name.
-    Image::open_as(&path, Format::Raw).map(Some)
+    Image::open_as(&staged.path(), Format::Raw).map(Some)
 }
 
 /// As `mkswap -L swap` writes it (Linux include/linux/swap.h), which OpenNebula's scripts call: version, last page,

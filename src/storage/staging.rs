@@ -1,23 +1,40 @@
-//! Files in STAGING_DIR, for what cannot be done as a stream. They have no names for longer than another program
-//! needs to fill them, so that a killed script leaves none.
+//! Files in STAGING_DIR, for what cannot be done as a stream. They never have a name (`open(2)`, O_TMPFILE; on a file
+//! system without it the name goes at once): a killed script leaves none, and nobody can put a link in their place.
 
 use crate::report::Result;
 use anyhow::Context;
-use std::fs;
-use std::path::Path;
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::process;
 use std::time::{Duration, SystemTime};
-use tempfile::NamedTempFile;
 
+/// What files were called by releases that gave them names.
 const PREFIX: &str = "one-xcp-";
 
-/// A new empty file in `folder`. What a killed script has left there goes: files that nobody has written to for as
-/// long as `limit`, in which a script would have ended.
-pub fn file(folder: &Path, limit: Duration) -> Result<NamedTempFile> {
-    clear(folder, limit);
-    tempfile::Builder::new()
-        .prefix(PREFIX)
-        .tempfile_in(folder)
-        .with_context(|| format!("cannot make a file in STAGING_DIR {}", folder.display()))
+/// A file without a name, gone with its last reader.
+pub struct Staged {
+    file: File,
+}
+
+impl Staged {
+    /// A new empty file in `folder`. What an earlier release that was killed has left there goes: files that nobody has
+    /// written to for as long as `limit`, in which a script would have ended.
+    pub fn new(folder: &Path, limit: Duration) -> Result<Staged> {
+        clear(folder, limit);
+        let file = tempfile::tempfile_in(folder)
+            .with_context(|| format!("cannot make a file in STAGING_DIR {}", folder.display()))?;
+        Ok(Staged { file })
+    }
+
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Opens the same file anew, for as long as this value is there: also in programs that we call (proc(5)).
+    pub fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/fd/{}", process::id(), self.file.as_raw_fd()))
+    }
 }
 
 fn clear(folder: &Path, limit: Duration) {

@@ -86,7 +86,7 @@ impl Source<'_> {
         let head = head::take(&mut from)?;
         if head::is_out_of_order(&head) {
             let staged = self.stage(producer, &head, from)?;
-            return Ok(Some(Image::open(&staged)?.virtual_size_bytes()));
+            return Ok(Some(Image::open(&staged.path())?.virtual_size_bytes()));
         }
         let rest = std::io::copy(&mut from, &mut std::io::sink())?;
         producer.finish()?;
@@ -124,9 +124,9 @@ impl Source<'_> {
         if head::is_out_of_order(&head) {
             let staged = self.stage(producer, &head, from)?;
             if head.starts_with(head::VMDK) {
-                return self.open_vmdk(&staged);
+                return self.open_vmdk(&staged.path());
             }
-            return Ok(Content::Image { image: Image::open(&staged)? });
+            return Ok(Content::Image { image: Image::open(&staged.path())? });
         }
         let size_mb = self.size_mb.filter(|size| *size > 0);
         let size_bytes = MB * size_mb.with_context(|| format!("nobody tells the size of {}", self.path))?;
