@@ -56,6 +56,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     );
     let (there, vbds, sr) = (there?, vbds?, sr?);
     let there = there.with_context(|| format!("the pool has no VM {}", args.deploy_id))?;
+    caller.identity(Some(&message), args.vm_id).check_and_mark(&xe, &there)?;
     let is_live = hotplug::is_live(&args.deploy_id, &there)?;
     let vm = &message.vm;
     let job = Job { xe: &xe, uuid: &args.deploy_id, vm, disk: &disk, source, stamp, vbds, is_live };

@@ -45,10 +45,11 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
         element.name != "PCI",
         "XAPI passes PCI devices through only to VMs that it starts: attach the NIC while the VM is powered off"
     );
+    let identity = caller.identity(Some(&message), args.vm_id);
     let xe = caller.xe(&conf, &args.host)?;
     let _lock = Caller::lock(&xe, Some(vm.vm_id))?;
     if element.name == ALIAS {
-        return alias::attach(&xe, &args.deploy_id, vm, element);
+        return alias::attach(&xe, &identity, &args.deploy_id, vm, element);
     }
     let nic = vm.nics.iter().find(|nic| element.text("NIC_ID") == nic.nic_id.to_string());
     let nic = nic.context("VM/TEMPLATE has no such NIC")?;
@@ -62,6 +63,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
         report::info("the VM is powered off and not in the pool: it gets the NIC when it is deployed");
         return Ok(String::new());
     };
+    identity.check_and_mark(&xe, &there)?;
     let network = deploy::network_of(&xe, &networks, nic)?;
     let is_live = hotplug::is_live(&args.deploy_id, &there)?;
     let job = Job { xe: &xe, uuid: &args.deploy_id, vm, nic, network: &network, vifs, is_live };

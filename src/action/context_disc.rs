@@ -1,15 +1,16 @@
 //! The context disc of a VM that is there already, in a CD drive or as a disk: what `prereconfigure` and
 //! `reconfigure` share.
 
+use super::identity::Identity;
 use super::leave::STILL_IN_USE;
+use super::suspending::find;
 use crate::one::Vm;
 use crate::parallel;
 use crate::report::{self, Result};
 use crate::translate::mark;
 use crate::xe::vbd::{self, Kind, Vbd};
 use crate::xe::vdi::{self, Vdi};
-use crate::xe::{Uuid, Xe, XeError, failed_with, vm, was_refused_in_passing, xe_error};
-use anyhow::Context;
+use crate::xe::{Uuid, Xe, XeError, failed_with, was_refused_in_passing, xe_error};
 
 /// What there is of a VM's context disc.
 pub struct Found {
@@ -21,12 +22,13 @@ pub struct Found {
 
 impl Found {
     /// Asks all of it side by side.
-    pub fn look_up(xe: &Xe, uuid: &Uuid, vm: &Vm, disk_id: u32) -> Result<Found> {
-        let (vbds, made) = parallel::both(|| Vbd::of_vm(xe, uuid), || made_for(xe, uuid, vm.vm_id, disk_id));
+    pub fn look_up(xe: &Xe, identity: &Identity, uuid: &Uuid, vm: &Vm, disk_id: u32) -> Result<Found> {
+        let ((record, vbds), made) = parallel::both(
+            || parallel::both(|| find(xe, uuid), || Vbd::of_vm(xe, uuid)),
+            || made_for(xe, uuid, vm.vm_id, disk_id),
+        );
+        identity.check_and_mark(xe, &record?)?;
         let vbds = vbds?;
-        if vbds.is_empty() {
-            vm::Vm::find(xe, uuid)?.with_context(|| format!("the pool has no VM {uuid}"))?;
-        }
         let left = made?.into_iter().filter(|vdi| is_left(vdi, &vbds)).map(|vdi| vdi.uuid).collect();
         Ok(Found { vbds, left })
     }

@@ -35,7 +35,9 @@ pub struct Args {
 
 pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let conf = caller.conf()?;
-    let vm = hotplug::message(None)?.vm;
+    let message = hotplug::message(None)?;
+    let identity = caller.identity(Some(&message), args.vm_id);
+    let vm = message.vm;
     let disk = Disk::read(hotplug::device(&vm, &["DISK"])?)?;
     let xe = caller.xe(&conf, &args.host)?;
     let _lock = Caller::lock(&xe, Some(vm.vm_id))?;
@@ -43,6 +45,9 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let (there, vbds) =
         parallel::both(|| Pluggable::find(&xe, &args.deploy_id), || Vbd::of_vm(&xe, &args.deploy_id));
     let (there, vbds) = (there?, vbds?);
+    if let Some(there) = &there {
+        identity.check_and_mark(&xe, there)?;
+    }
     let (Some(there), Some(vbd)) = (there, attached(&disk, &file, &vbds)) else {
         report::info(format!("VM {} has no disk {}: nothing to do", args.deploy_id, disk.disk_id));
         return Ok(String::new());

@@ -38,16 +38,19 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
         element.is_none_or(|element| element.name != "PCI"),
         "XAPI takes PCI devices only from VMs that are powered off"
     );
-    let vm_id = message.as_ref().map(|message| message.vm.vm_id).or(args.vm_id);
+    let identity = caller.identity(message.as_ref(), args.vm_id);
     let xe = caller.xe(&conf, &args.host)?;
-    let _lock = Caller::lock(&xe, vm_id)?;
+    let _lock = Caller::lock(&xe, identity.vm_id())?;
     // Its MAC address may be its parent's, which stays.
     if let (Some(message), Some(element)) = (&message, element.filter(|element| element.name == ALIAS)) {
-        return alias::detach(&xe, &args.deploy_id, &message.vm, element);
+        return alias::detach(&xe, &identity, &args.deploy_id, &message.vm, element);
     }
     let (there, vifs) =
         parallel::both(|| Pluggable::find(&xe, &args.deploy_id), || Vif::of_vm(&xe, &args.deploy_id));
     let (there, vifs) = (there?, vifs?);
+    if let Some(there) = &there {
+        identity.check_and_mark(&xe, there)?;
+    }
     let (Some(there), Some(vif)) = (there, chosen(&vifs, &args.mac, element)?) else {
         report::info(format!("VM {} has no NIC {}: nothing to do", args.deploy_id, args.mac));
         return Ok(String::new());

@@ -1,9 +1,9 @@
 //! `exec`: runs a command in the guest, through the one way that XAPI has. Monitoring tells how it ended.
 
 use super::Caller;
+use super::identity::Identity;
 use crate::one::{Execution, Message, execution};
 use crate::report::{self, Result};
-use crate::translate::mark;
 use crate::xe::{PowerState, Uuid, Xe, failed_with, guest_script, vm};
 use anyhow::{Context, bail, ensure};
 
@@ -28,8 +28,10 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     ensure!(args.stdin.is_empty(), "XAPI has no way to give a command in a guest its standard input");
     let xe = caller.xe(&conf, &args.host)?;
     let _lock = Caller::lock(&xe, Some(args.vm_id))?;
+    let identity = caller.identity(message.as_ref(), Some(args.vm_id));
     let deploy_id = message.map(|message| message.vm.deploy_id).unwrap_or_default();
-    let vm = find(&xe, args.vm_id, deploy_id.parse().ok().as_ref())?;
+    let vm = find(&xe, &identity, args.vm_id, deploy_id.parse().ok().as_ref())?;
+    identity.check_and_mark(&xe, &vm)?;
     ensure!(vm.power_state == PowerState::Running, "VM {} is {}, not running", vm.uuid, vm.power_state);
     ensure!(
         guest_script::is_offered(&xe, &vm.uuid)?,
@@ -45,12 +47,11 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
 }
 
 /// By OpenNebula's DEPLOY_ID, by hand by the VM's mark.
-fn find(xe: &Xe, vm_id: u32, deploy_id: Option<&Uuid>) -> Result<vm::Vm> {
+fn find(xe: &Xe, identity: &Identity, vm_id: u32, deploy_id: Option<&Uuid>) -> Result<vm::Vm> {
     if let Some(uuid) = deploy_id {
         return vm::Vm::find(xe, uuid)?.with_context(|| format!("the pool has no VM {uuid}"));
     }
-    let marked = vm::Vm::with_other_config(xe, mark::VM_ID, &vm_id.to_string())?;
-    let mut ours: Vec<vm::Vm> = marked.into_iter().filter(mark::is_original).collect();
+    let mut ours = identity.records(xe, vm_id)?;
     match (ours.pop(), ours.pop()) {
         (Some(vm), None) => Ok(vm),
         (None, _) => bail!("the pool has no VM of OpenNebula's number {vm_id}"),

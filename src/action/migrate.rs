@@ -7,6 +7,7 @@ use crate::report::{self, Result};
 use crate::translate::mark;
 use crate::xe::{PowerState, Uuid, Xe, host, vm, xe_error};
 use anyhow::{Context, bail, ensure};
+use other_pool::OtherPool;
 
 mod other_pool;
 mod storage_motion;
@@ -50,10 +51,14 @@ impl Args {
 
 fn migrate(caller: &Caller, xe: &Xe, conf: &Conf, args: &Args) -> Result<String> {
     let message = Message::from_stdin()?;
-    let vm_id = message.as_ref().map(|message| message.vm.vm_id).or_else(|| args.rest.first()?.parse().ok());
+    let identity = caller.identity(message.as_ref(), args.rest.first().and_then(|vm_id| vm_id.parse().ok()));
+    let vm_id = identity.vm_id();
     let _lock = Caller::lock(xe, vm_id)?;
     let (vm, hosts) = parallel::both(|| vm::Vm::find(xe, &args.deploy_id), || host::Host::all(xe));
     let (vm, hosts) = (vm?, hosts?);
+    if let Some(vm) = &vm {
+        identity.check_and_mark(xe, vm)?;
+    }
     match host::named(&hosts, &args.dest_host).context("the destination") {
         Ok(dest) => {
             let vm = vm.with_context(|| format!("the pool has no VM {}", args.deploy_id))?;
@@ -65,7 +70,8 @@ fn migrate(caller: &Caller, xe: &Xe, conf: &Conf, args: &Args) -> Result<String>
         Err(unknown) => match conf.optional("REMOTE_PASSWORD_FILE") {
             Some(file) => {
                 let (uuid, dest) = (&args.deploy_id, &args.dest_host);
-                other_pool::run(xe, conf, uuid, vm.as_ref(), dest, file, message.as_ref())?;
+                let other = OtherPool { dest_name: dest, file, identity: &identity };
+                other_pool::run(xe, conf, uuid, vm.as_ref(), &other, message.as_ref())?;
                 console::close(&args.deploy_id);
             }
             None => return Err(unknown),

@@ -13,6 +13,7 @@ pub mod detach_nic;
 pub mod exec;
 pub mod exec_cancel;
 mod hotplug;
+pub mod identity;
 pub mod leave;
 pub mod migrate;
 pub mod poll;
@@ -33,13 +34,14 @@ mod suspending;
 pub use hotplug::NO_PV_DRIVERS;
 
 use crate::lock::VmLock;
-use crate::one::Conf;
+use crate::one::{Conf, Message};
 use crate::report::Result;
 use crate::retry::Retry;
 use crate::signal::Stop;
 use crate::xapi::{Server, Trust, Xapi};
 use crate::xe::Xe;
 use anyhow::{Context, ensure};
+use identity::Identity;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -129,6 +131,11 @@ impl Caller {
             password_file: conf.optional("XE_PASSWORD_FILE").map(PathBuf::from),
             trust,
         })))
+    }
+
+    /// The VM that the action is about: its message's, by hand the one with this number.
+    pub fn identity(&self, message: Option<&Message>, vm_id: Option<u32>) -> Identity {
+        Identity::of(message, vm_id, &self.called_as)
     }
 
     /// Waits for the end of any other action on the VM, as long as moving its disks may take. By hand nobody

@@ -1,7 +1,7 @@
 //! `poll`: one VM's state and use, in the one line that OpenNebula up to 5.10 reads, or for people.
 
 use super::Caller;
-use crate::one::Release;
+use crate::one::{Message, Release};
 use crate::report::{self, Result};
 use crate::translate::vm_state::{self, State};
 use crate::xe::{PowerState, Uuid, vm};
@@ -48,8 +48,14 @@ const COUNTED_BEFORE_4_14: [&str; 2] = ["NETRX", "NETTX"];
 /// `counted` tells what the monitoring of this machine has counted of a VM that runs.
 pub fn run(caller: &Caller, args: &Args, counted: fn(&Uuid) -> Vec<(&'static str, u64)>) -> Result<String> {
     let conf = caller.conf()?;
+    let message = Message::from_stdin()?;
+    let vm_id = args.rest.first().and_then(|vm_id| vm_id.parse().ok());
+    let identity = caller.identity(message.as_ref(), vm_id);
     let xe = caller.xe(&conf, &args.host)?;
     let found = vm::Vm::find(&xe, &args.deploy_id)?;
+    if let Some(found) = &found {
+        identity.check(found)?;
+    }
     let power_state = found.as_ref().map(|vm| vm.power_state);
     let runs = power_state == Some(PowerState::Running);
     let sample = Sample {

@@ -24,14 +24,16 @@ pub struct Args {
 pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let conf = caller.conf()?;
     let message = Message::from_stdin()?;
-    let vm = message.context("standard input holds no message that tells which disk is the context")?.vm;
+    let message = message.context("standard input holds no message that tells which disk is the context")?;
+    let identity = caller.identity(Some(&message), args.vm_id);
+    let vm = message.vm;
     let xe = caller.xe(&conf, &args.host)?;
     let _lock = Caller::lock(&xe, Some(vm.vm_id))?;
     let Some(disc) = &vm.context else {
         report::info(format!("VM {} has no context disc", vm.vm_id));
         return Ok(String::new());
     };
-    let found = context_disc::Found::look_up(&xe, &args.deploy_id, &vm, disc.disk_id)?;
+    let found = context_disc::Found::look_up(&xe, &identity, &args.deploy_id, &vm, disc.disk_id)?;
     for left in &found.left {
         context_disc::destroy(&xe, left);
     }

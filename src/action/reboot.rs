@@ -1,8 +1,10 @@
 //! `reboot`: asks the guest to restart.
 
 use super::Caller;
+use super::identity::Identity;
 use super::leave::power_off::{NO_GUEST_TOOLS, NOT_IN_TIME};
 use super::suspending::{find, is_not_running};
+use crate::one::Message;
 use crate::report::Result;
 use crate::xe::{PowerState, Uuid, Xe, failed_with, outcome_unknown, vm};
 use anyhow::{Context, bail};
@@ -25,9 +27,11 @@ pub struct Args {
 pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let conf = caller.conf()?;
     let limit = conf.seconds("SHUTDOWN_TIMEOUT", 180)?;
+    let message = Message::from_stdin()?;
+    let identity = caller.identity(message.as_ref(), args.vm_id);
     let xe = caller.xe(&conf, &args.host)?;
-    let _lock = Caller::lock(&xe, args.vm_id)?;
-    check_runs(&xe, &args.deploy_id)?;
+    let _lock = Caller::lock(&xe, identity.vm_id())?;
+    check_runs(&xe, &identity, &args.deploy_id)?;
     let uuid = &args.deploy_id;
     let Err(error) = xe.run_within(&vm::clean_reboot(uuid), limit) else { return Ok(String::new()) };
     let why = if failed_with(&error, &NO_GUEST_TOOLS) {
@@ -41,8 +45,9 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
 }
 
 /// Only a VM that is up can restart.
-pub fn check_runs(xe: &Xe, uuid: &Uuid) -> Result<()> {
+pub fn check_runs(xe: &Xe, identity: &Identity, uuid: &Uuid) -> Result<()> {
     let there = find(xe, uuid)?;
+    identity.check_and_mark(xe, &there)?;
     if there.power_state != PowerState::Running {
         bail!("{}: there is nothing to restart", is_not_running(&there));
     }

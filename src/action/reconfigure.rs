@@ -45,7 +45,9 @@ struct Disc<'a> {
 pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let conf = caller.conf()?;
     let message = Message::from_stdin()?;
-    let vm = message.context("standard input holds no message that tells which disk is the context")?.vm;
+    let message = message.context("standard input holds no message that tells which disk is the context")?;
+    let identity = caller.identity(Some(&message), args.vm_id);
+    let vm = message.vm;
     let xe = caller.xe(&conf, &args.host)?;
     let _lock = Caller::lock(&xe, Some(vm.vm_id))?;
     let disk_id = vm.context.as_ref().context("VM/TEMPLATE has no CONTEXT with a DISK_ID")?.disk_id;
@@ -53,7 +55,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let size_bytes = Image::open(&file)?.virtual_size_bytes().next_multiple_of(BLOCK_BYTES);
     let slot = slot(&conf, &vm, disk_id)?;
     let (found, sr) = parallel::both(
-        || Found::look_up(&xe, &args.deploy_id, &vm, disk_id),
+        || Found::look_up(&xe, &identity, &args.deploy_id, &vm, disk_id),
         || deploy::default_sr(&xe, &conf),
     );
     let (found, sr) = (found?, sr?.context(deploy::NO_SR)?);

@@ -1,6 +1,7 @@
 //! `reset`: restarts the VM without asking its guest.
 
 use super::{Caller, reboot};
+use crate::one::Message;
 use crate::report::Result;
 use crate::xe::vm;
 use anyhow::Context;
@@ -15,10 +16,12 @@ pub struct Args {
 
 pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let conf = caller.conf()?;
+    let message = Message::from_stdin()?;
+    let identity = caller.identity(message.as_ref(), args.of.vm_id);
     let xe = caller.xe(&conf, &args.of.host)?;
-    let _lock = Caller::lock(&xe, args.of.vm_id)?;
+    let _lock = Caller::lock(&xe, identity.vm_id())?;
     let uuid = &args.of.deploy_id;
-    reboot::check_runs(&xe, uuid)?;
+    reboot::check_runs(&xe, &identity, uuid)?;
     xe.run(&vm::hard_reboot(uuid)).with_context(|| format!("cannot reset VM {uuid}"))?;
     Ok(String::new())
 }

@@ -25,11 +25,14 @@ pub struct Args {
 pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let conf = caller.conf()?;
     let message = Message::from_stdin()?;
-    let wanted = message.context("standard input holds no message that tells the new size")?.vm;
+    let message = message.context("standard input holds no message that tells the new size")?;
+    let identity = caller.identity(Some(&message), args.vm_id);
+    let wanted = message.vm;
     let xe = caller.xe(&conf, &args.host)?;
     let _lock = Caller::lock(&xe, Some(wanted.vm_id))?;
     let now = VmSize::find(&xe, &args.deploy_id)?
         .with_context(|| format!("the pool has no VM {}", args.deploy_id))?;
+    identity.check_and_mark(&xe, &now)?;
     check(&args.deploy_id, &wanted, &now)?;
     let steps = steps(&args.deploy_id, &wanted, &now, &conf)?;
     if steps.is_empty() {

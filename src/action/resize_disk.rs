@@ -1,6 +1,11 @@
 //! `resize_disk`: grows a disk of a running VM, where its SR can do that.
 
 use super::Caller;
+use super::hotplug;
+use super::identity::Identity;
+use super::suspending::find;
+use crate::one::Message;
+use crate::parallel;
 use crate::report::{self, Result};
 use crate::translate::mark;
 use crate::translate::memory::MIB;
@@ -34,9 +39,15 @@ pub struct Args {
 /// Nothing is taken back, as nothing can be made smaller: the only change is the last step.
 pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let conf = caller.conf()?;
+    let message = if args.message.is_empty() {
+        Message::from_stdin()?
+    } else {
+        Some(hotplug::message(Some(&args.message))?)
+    };
+    let identity = caller.identity(message.as_ref(), args.vm_id);
     let xe = caller.xe(&conf, &args.host)?;
-    let _lock = Caller::lock(&xe, args.vm_id)?;
-    let vdi = vdi_of(&xe, args)?;
+    let _lock = Caller::lock(&xe, identity.vm_id())?;
+    let vdi = vdi_of(&xe, &identity, args)?;
     let wanted_bytes = u64::from(args.size_mb) * MIB;
     if vdi.virtual_size_bytes >= wanted_bytes {
         report::info(format!("disk {} has {} MB already", args.disk_id, vdi.virtual_size_bytes / MIB));
@@ -57,8 +68,10 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     Err(error).with_context(|| format!("cannot grow disk {} to {} MB", args.disk_id, args.size_mb))
 }
 
-fn vdi_of(xe: &Xe, args: &Args) -> Result<Vdi> {
-    let vbds = Vbd::of_vm(xe, &args.deploy_id)?;
+fn vdi_of(xe: &Xe, identity: &Identity, args: &Args) -> Result<Vdi> {
+    let (vm, vbds) = parallel::both(|| find(xe, &args.deploy_id), || Vbd::of_vm(xe, &args.deploy_id));
+    identity.check_and_mark(xe, &vm?)?;
+    let vbds = vbds?;
     let Some(vbd) = vbds.iter().find(|vbd| mark::disk_id(vbd) == Some(args.disk_id)) else {
         bail!("VM {} has no disk {} in the pool", args.deploy_id, args.disk_id)
     };

@@ -30,7 +30,7 @@ pub struct Args {
 pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let conf = caller.conf()?;
     let message = Message::from_stdin()?;
-    let vm_id = message.as_ref().map(|message| message.vm.vm_id).or(args.vm_id);
+    let identity = caller.identity(message.as_ref(), args.vm_id);
     let path = checkpoint::path(&conf, message.as_ref(), &args.checkpoint_file)?;
     let saved = Checkpoint::load(&path)?;
     if let Some(deploy_id) = &args.deploy_id {
@@ -42,7 +42,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
         );
     }
     let xe = caller.xe(&conf, &args.host)?;
-    let _lock = Caller::lock(&xe, vm_id)?;
+    let _lock = Caller::lock(&xe, identity.vm_id())?;
     let (vm, hosts) = parallel::both(|| vm::Vm::find(&xe, &saved.vm), || Host::all(&xe));
     let hosts = hosts?;
     let host = host::named(&hosts, &args.host)?;
@@ -53,6 +53,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
             path.display()
         );
     };
+    identity.check_and_mark(&xe, &vm)?;
     if vm.is_running_on(&host.uuid) {
         report::info(format!("VM {} runs on {} already", vm.uuid, host.name_label));
         return Ok(String::new());

@@ -32,12 +32,13 @@ pub struct Args {
 pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let conf = caller.conf()?;
     let message = Message::from_stdin()?;
-    let vm_id = message.as_ref().map(|message| message.vm.vm_id).or(args.vm_id);
+    let identity = caller.identity(message.as_ref(), args.vm_id);
     let path = checkpoint::path(&conf, message.as_ref(), &args.checkpoint_file)?;
     let xe = caller.xe(&conf, &args.host)?;
-    let _lock = Caller::lock(&xe, vm_id)?;
+    let _lock = Caller::lock(&xe, identity.vm_id())?;
     let place = Place::make(path)?;
     let vm = find(&xe, &args.deploy_id)?;
+    identity.check_and_mark(&xe, &vm)?;
     let undo = Undo::new(&xe);
     let suspended = match vm.power_state {
         PowerState::Running => suspend(&xe, &undo, &vm)?,

@@ -30,8 +30,9 @@ pub struct Args {
 pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let conf = caller.conf()?;
     let message = Message::from_stdin()?;
-    let vm_id = message.as_ref().map(|message| message.vm.vm_id).or(args.vm_id);
-    let vm_id = vm_id.context("neither arguments nor message tell OpenNebula's number of the VM")?;
+    let identity = caller.identity(message.as_ref(), args.vm_id);
+    let vm_id =
+        identity.vm_id().context("neither arguments nor message tell OpenNebula's number of the VM")?;
     let xe = caller.xe(&conf, &args.host)?;
     let _lock = Caller::lock(&xe, Some(vm_id))?;
     let name = mark::vm_snapshot_name(vm_id, args.snapshot_id);
@@ -40,6 +41,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
         || Snapshot::named(&xe, &args.deploy_id, &name),
     );
     let (vm, vifs, named) = (vm?, vifs?, named?);
+    identity.check_and_mark(&xe, &vm)?;
     if let Some(message) = &message {
         clear_unknown(&xe, message, &named)?;
     }

@@ -1,11 +1,13 @@
 //! `snapshot_delete`: removes a snapshot with its VDIs and its memory.
 
 use super::Caller;
+use crate::one::Message;
+use crate::parallel;
 use crate::report::{self, Result};
 use crate::translate::mark;
 use crate::xe::snapshot::{self, Snapshot};
 use crate::xe::vbd::{self, Kind, Vbd};
-use crate::xe::{Uuid, Xe};
+use crate::xe::{Uuid, Xe, vm};
 use anyhow::{Context, bail, ensure};
 
 /// Remove a snapshot of a VM.
@@ -24,10 +26,16 @@ pub struct Args {
 
 pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let conf = caller.conf()?;
+    let message = Message::from_stdin()?;
+    let identity = caller.identity(message.as_ref(), args.vm_id);
     let uuid = uuid(&args.snapshot)?;
     let xe = caller.xe(&conf, &args.host)?;
-    let _lock = Caller::lock(&xe, args.vm_id)?;
-    let Some(found) = Snapshot::find(&xe, &uuid)? else {
+    let _lock = Caller::lock(&xe, identity.vm_id())?;
+    let (vm, found) = parallel::both(|| vm::Vm::find(&xe, &args.deploy_id), || Snapshot::find(&xe, &uuid));
+    if let Some(vm) = vm? {
+        identity.check_and_mark(&xe, &vm)?;
+    }
+    let Some(found) = found? else {
         report::info(format!("the pool has no snapshot {uuid}: nothing to do"));
         return Ok(String::new());
     };

@@ -34,8 +34,9 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let conf = caller.conf()?;
     let message = Message::from_stdin()?;
     let (uuid, wanted) = (&args.of.deploy_id, snapshot_delete::uuid(&args.of.snapshot)?);
-    let vm_id = message.as_ref().map(|message| message.vm.vm_id).or(args.of.vm_id);
-    let vm_id = vm_id.context("neither arguments nor message tell OpenNebula's number of the VM")?;
+    let identity = caller.identity(message.as_ref(), args.of.vm_id);
+    let vm_id =
+        identity.vm_id().context("neither arguments nor message tell OpenNebula's number of the VM")?;
     let xe = caller.xe(&conf, &args.of.host)?;
     let _lock = Caller::lock(&xe, Some(vm_id))?;
     let ((vm, found), marked) = parallel::both(
@@ -43,6 +44,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
         || Vbd::with_other_config(&xe, mark::VM_ID, &vm_id.to_string()),
     );
     let (vm, marked) = (vm?, marked?);
+    identity.check_and_mark(&xe, &vm)?;
     let of = |owner: &Uuid| marked.iter().filter(|(of, _)| of == owner).map(|(_, vbd)| vbd.clone()).collect();
     let (before, then): (Vec<Vbd>, Vec<Vbd>) = (of(uuid), of(&wanted));
     let found = found?.with_context(|| format!("the pool has no snapshot {wanted}"))?;

@@ -8,6 +8,7 @@ use crate::translate::mark;
 use crate::xe::{Record, Uuid, record::map_value};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::sync::PoisonError;
@@ -52,13 +53,21 @@ pub fn all(subject: &Subject<'_>) -> Result<Vec<Use>> {
     let host = subject.host.to_string();
     let filters = [("resident-on", host.as_str()), ("is-control-domain", "false")];
     let filters = of_host_or_pool(subject.xe, &filters);
+    // Of two under one number the younger is told of, as in STATE_VM.
+    let superseded = RefCell::new(Vec::new());
     let read = |record: &Record<'_>| {
         let is_here = record.optional::<Uuid>("resident-on")?.as_ref() == Some(subject.host);
+        let other_config = record.text("other-config");
+        if map_value(other_config, mark::VM_UUID) == Some(record.text("uuid")) {
+            superseded.borrow_mut().extend(mark::supersedes(other_config));
+        }
         Ok((record.get::<Uuid>("uuid")?, is_here.then(|| Resident::read(record)).transpose()?))
     };
     let (listed, residents): (Vec<Uuid>, Vec<_>) =
         subject.xe.list("vm", &FIELDS, filters, read)?.into_iter().unzip();
-    let residents: Vec<Resident> = residents.into_iter().flatten().collect();
+    let superseded = superseded.into_inner();
+    let residents = residents.into_iter().flatten();
+    let residents: Vec<Resident> = residents.filter(|vm: &Resident| !superseded.contains(&vm.uuid)).collect();
     let mut details = subject.details.lock().unwrap_or_else(PoisonError::into_inner);
     if residents.iter().any(|vm| vm.vm_id.is_some()) {
         details.refresh(subject.xe, filters, &listed)?;

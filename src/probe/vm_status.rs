@@ -7,6 +7,7 @@ use crate::report::Result;
 use crate::translate::mark;
 use crate::translate::vm_state::{self, State};
 use crate::xe::{Record, Uuid, Xe, record::map_value};
+use std::collections::HashSet;
 use std::fmt::{Display, Write};
 
 /// Fields that no tenant can write, and so safe to read from a list.
@@ -40,39 +41,66 @@ pub struct Wild {
 #[derive(Debug, Default)]
 pub struct Seen {
     pub ours: Vec<Status>,
+    /// Another machine (OS/UUID) has been made under their number since: OpenNebula takes what is told of a number for
+    /// its own VM, and would call that one by their DEPLOY_ID.
+    pub superseded: Vec<Status>,
     pub wild: Vec<Wild>,
 }
 
 /// OpenNebula's VMs in the whole pool.
 pub fn all(xe: &Xe) -> Result<Vec<Status>> {
-    Ok(seen(xe)?.ours)
+    let Seen { ours, superseded, .. } = seen(xe)?;
+    Ok(ours.into_iter().chain(superseded).collect())
 }
 
 /// All VMs of the pool, in one call of `xe`. A copy of a VM has all its marks; only the VM whose mark is its own
 /// is OpenNebula's.
 pub fn seen(xe: &Xe) -> Result<Seen> {
-    let read = |record: &Record<'_>| {
-        let other_config = record.text("other-config");
-        let is_original = map_value(other_config, mark::VM_UUID) == Some(record.text("uuid"));
-        let vm_id = map_value(other_config, mark::VM_ID).and_then(|id| id.parse::<u32>().ok());
-        let operations = || record.members("current-operations");
-        let wild = Wild {
-            deploy_id: record.get("uuid")?,
-            state: vm_state::state(record.get("power-state")?, operations()),
-            resident_on: record.optional("resident-on")?,
-        };
-        let console = map_value(other_config, console::MARK).map(str::to_owned);
-        Ok((vm_id.filter(|_| is_original), wild, vm_state::is_migrating(operations()), console))
-    };
+    let listed = xe.list("vm", &FIELDS, &[("is-control-domain", "false")], Listed::read)?;
+    let superseded: HashSet<Uuid> = listed.iter().flat_map(|vm| vm.supersedes.clone()).collect();
     let mut seen = Seen::default();
-    for (vm_id, wild, migrates, console) in xe.list("vm", &FIELDS, &[("is-control-domain", "false")], read)? {
+    for Listed { vm_id, wild, migrates, console, .. } in listed {
         let Wild { deploy_id, state, resident_on } = wild;
+        let is_superseded = superseded.contains(&deploy_id);
         match vm_id {
-            Some(vm_id) => seen.ours.push(Status { vm_id, deploy_id, state, resident_on, migrates, console }),
+            Some(vm_id) => {
+                let status = Status { vm_id, deploy_id, state, resident_on, migrates, console };
+                if is_superseded { seen.superseded.push(status) } else { seen.ours.push(status) }
+            }
             None => seen.wild.push(Wild { deploy_id, state, resident_on }),
         }
     }
     Ok(seen)
+}
+
+/// A VM, before it is known whose it is.
+struct Listed {
+    /// OpenNebula's number, if it is OpenNebula's.
+    vm_id: Option<u32>,
+    wild: Wild,
+    migrates: bool,
+    console: Option<String>,
+    supersedes: Vec<Uuid>,
+}
+
+impl Listed {
+    fn read(record: &Record<'_>) -> Result<Listed> {
+        let other_config = record.text("other-config");
+        let is_original = map_value(other_config, mark::VM_UUID) == Some(record.text("uuid"));
+        let vm_id = map_value(other_config, mark::VM_ID).and_then(|id| id.parse::<u32>().ok());
+        let operations = || record.members("current-operations");
+        Ok(Listed {
+            vm_id: vm_id.filter(|_| is_original),
+            wild: Wild {
+                deploy_id: record.get("uuid")?,
+                state: vm_state::state(record.get("power-state")?, operations()),
+                resident_on: record.optional("resident-on")?,
+            },
+            migrates: vm_state::is_migrating(operations()),
+            console: map_value(other_config, console::MARK).map(str::to_owned),
+            supersedes: if is_original { mark::supersedes(other_config) } else { Vec::new() },
+        })
+    }
 }
 
 /// Adds `VM = [ … ]`.

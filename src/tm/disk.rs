@@ -27,7 +27,14 @@ pub fn vdi(xe: &Xe, place: &Place) -> Result<Vdi> {
 pub fn made_for(xe: &Xe, place: &Place, vm_id: u32, disk_id: u32) -> Result<Vec<Vdi>> {
     let mut found = Vdi::with_tag(xe, &mark::vdi_name(vm_id, disk_id))?;
     found.retain(|vdi| !mark::is_of_deployment(&vdi.tags));
-    let Some(named) = (if found.is_empty() { None } else { named(place)? }) else { return Ok(found) };
+    if found.is_empty() {
+        return Ok(found);
+    }
+    let Some(named) = named(place)? else {
+        // What a killed script has left is in no VM. The disk of another OpenNebula's VM may have the same name.
+        found.retain(|vdi| vdi.vbds == 0);
+        return Ok(found);
+    };
     let Some(now) = found.iter().find(|vdi| vdi.uuid == named) else {
         let there: Vec<String> = found.iter().map(|vdi| vdi.uuid.to_string()).collect();
         report::warn(format!(

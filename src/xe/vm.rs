@@ -16,6 +16,23 @@ const FIELDS: [&str; 8] = [
     "memory-actual",
 ];
 
+/// A VM of the pool with its `other-config`, whatever else was asked of it.
+pub trait VmRecord {
+    fn uuid(&self) -> &Uuid;
+    /// A value of `other-config`.
+    fn other_config(&self, key: &str) -> Option<&str>;
+}
+
+impl VmRecord for Vm {
+    fn uuid(&self) -> &Uuid {
+        &self.uuid
+    }
+
+    fn other_config(&self, key: &str) -> Option<&str> {
+        Vm::other_config(self, key)
+    }
+}
+
 /// How XAPI shows a time that never was: the beginning of 1970.
 const NEVER: &str = "1970";
 

@@ -1,11 +1,12 @@
 //! What a VM has of memory and CPUs, and how much of it a running VM may change.
 
-use super::vm::MemoryLimits;
+use super::record::map_value;
+use super::vm::{MemoryLimits, VmRecord};
 use super::{Call, PowerState, Record, Uuid, Xe, call};
 use crate::report::Result;
 
 /// None of these can a guest write.
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 12] = [
     "uuid",
     "power-state",
     "memory-static-min",
@@ -17,11 +18,13 @@ const FIELDS: [&str; 11] = [
     "VCPUs-number",
     "VCPUs-params",
     "PV-drivers-detected",
+    "other-config",
 ];
 
 /// A VM's memory and CPUs as the pool has them.
 #[derive(Clone, Debug)]
 pub struct VmSize {
+    uuid: Uuid,
     pub power_state: PowerState,
     pub memory: MemoryLimits,
     /// The CPUs it has now; of a halted VM those it starts with.
@@ -30,6 +33,17 @@ pub struct VmSize {
     /// Whether the guest has PV drivers, its memory balloon among them; none where XAPI does not know.
     pub has_pv_drivers: Option<bool>,
     vcpus_params: String,
+    other_config: String,
+}
+
+impl VmRecord for VmSize {
+    fn uuid(&self) -> &Uuid {
+        &self.uuid
+    }
+
+    fn other_config(&self, key: &str) -> Option<&str> {
+        map_value(&self.other_config, key)
+    }
 }
 
 impl VmSize {
@@ -37,6 +51,8 @@ impl VmSize {
         let at_startup: u32 = record.get("VCPUs-at-startup")?;
         let now: u32 = record.text("VCPUs-number").parse().unwrap_or(0);
         Ok(VmSize {
+            uuid: record.get("uuid")?,
+            other_config: record.text("other-config").to_owned(),
             power_state: record.get("power-state")?,
             memory: MemoryLimits {
                 static_min_bytes: record.get("memory-static-min")?,
@@ -58,7 +74,7 @@ impl VmSize {
 
     /// A value of `VCPUs-params` (`weight`, `cap`, `mask`).
     pub fn vcpus_param(&self, key: &str) -> Option<&str> {
-        super::record::map_value(&self.vcpus_params, key)
+        map_value(&self.vcpus_params, key)
     }
 }
 

@@ -215,6 +215,13 @@ impl Host {
         self.xe(&["vm-param-get", &format!("uuid={uuid}"), &format!("param-name={field}")])
     }
 
+    /// Lets a VM be OpenNebula's VM of this number, for messages that were recorded of another than VM 1.
+    pub fn mark_as(&self, uuid: &str, vm_id: u32) {
+        let named = format!("uuid={uuid}");
+        self.xe(&["vm-param-set", &named, &format!("other-config:one_vm_id={vm_id}")]);
+        self.xe(&["vm-param-remove", &named, "param-name=other-config", "param-key=one_os_uuid"]);
+    }
+
     /// The name of the host a VM runs on.
     pub fn host_of(&self, vm: &str) -> String {
         let resident_on = self.vm_param(vm, "resident-on");

@@ -112,6 +112,7 @@ fn a_vdi_of_an_xcp_datastore_is_plugged_in_itself_and_never_twice() {
 #[test]
 fn a_volatile_disk_of_an_xcp_datastore_and_a_file_on_an_xcp_system_datastore() {
     let (host, uuid) = running();
+    host.mark_as(&uuid, 2);
     let folder = host.vm_folder(100, 2);
     fs::create_dir_all(&folder).unwrap();
     let vdi = make_vdi(&host, 5);

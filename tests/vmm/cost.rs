@@ -69,17 +69,17 @@ fn resize_disk_of_a_disk_that_can_grow() {
     let uuid = host.deploy().ok();
     host.forget_calls();
     RecordedAction::load("resize_disk", "resize_disk").run(&host, &uuid).ok();
-    at_most(&host, 3, 3);
+    at_most(&host, 4, 3);
 }
 
 #[test]
 fn the_context_disc_taken_out_and_replaced() {
-    for (device, all, in_a_row) in [("cd", 6, 4), ("disk", 8, 6)] {
+    for (device, all, in_a_row) in [("cd", 7, 4), ("disk", 9, 6)] {
         let host = slow_host().set("CONTEXT_DEVICE", device);
         let uuid = host.deploy().ok();
         host.forget_calls();
         RecordedAction::load("prereconfigure", "prereconfigure").run(&host, &uuid).ok();
-        at_most(&host, 4, 3);
+        at_most(&host, 5, 3);
         host.forget_calls();
         RecordedAction::load("reconfigure", "reconfigure").run(&host, &uuid).ok();
         at_most(&host, all, in_a_row);
@@ -183,5 +183,5 @@ fn snapshots_of_a_vm_with_two_disks() {
     at_most(&host, 10, 5);
     host.forget_calls();
     host.run("snapshot_delete", &[&uuid, &snapshot, "1", "xcp-a"], b"").ok();
-    at_most(&host, 4, 4);
+    at_most(&host, 5, 4);
 }

@@ -69,6 +69,8 @@ fn a_vdi_of_an_xcp_datastore_stays_where_it_is() {
     host.is_as(&before);
     let volatile = [("attach_disk", "attach_disk.3"), ("detach_disk", "detach_disk.2")]
         .map(|(action, recorded)| RecordedAction::load(action, recorded));
+    host.mark_as(&uuid, 2);
+    let before = host.dump();
     fs::create_dir_all(host.vm_folder(100, 2)).unwrap();
     fs::rename(file(&host, 3), host.vm_folder(100, 2).join("disk.5")).unwrap();
     for action in &volatile {

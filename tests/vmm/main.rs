@@ -14,6 +14,7 @@ mod disks;
 mod exec;
 mod front_end;
 mod hotplug_at_once;
+mod identity;
 mod interrupted;
 mod migrate;
 mod migrate_away;

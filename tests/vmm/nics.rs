@@ -67,6 +67,7 @@ fn from_the_front_end_with_base64_on_standard_input() {
     detach().run_from_front_end(&host, &uuid).ok();
     host.is_as(&before);
     // What a oned with local actions sent, for a VM 3.
+    host.mark_as(&uuid, 3);
     let recorded = Recorded::load_from("opennebula-7.4-local", "attach_nic");
     let mut command = host.command(host.path("remotes/vmm/xcp/attach_nic"));
     let password_file = host.path("front-end-password");

@@ -108,6 +108,7 @@ fn the_bytes_that_a_real_oned_sent_a_local_action_are_understood() {
     // That VM had no context disc of its own yet, and is VM 3 on another host: its uuid and files are made ours.
     let host = Host::new();
     let uuid = host.deploy().ok();
+    host.mark_as(&uuid, 3);
     for action in ["prereconfigure", "reconfigure"] {
         let recorded = Recorded::load_from("opennebula-7.4-local", action);
         let mut command = host.command(host.path(&format!("remotes/vmm/xcp/{action}")));

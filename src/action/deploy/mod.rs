@@ -4,7 +4,9 @@ mod build;
 pub mod existing;
 mod folder;
 mod halted;
+mod imported;
 mod kept;
+mod other_machine;
 mod plan;
 mod pool;
 mod unanswered;
@@ -13,6 +15,7 @@ pub use build::import;
 pub use plan::{Source, source};
 pub use pool::{NO_SR, default_sr, network_of};
 
+use super::identity::Identity;
 use super::{Caller, console};
 use crate::console::Graphics;
 use crate::lock::VmLock;
@@ -50,7 +53,11 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let xe = caller.xe(&conf, &args.host)?;
     let document = Element::parse("the deployment file", &deployment(&args.deployment_file)?)?;
     let vm = Vm::read(&document)?;
+    let identity = Identity::of_vm(&vm, &caller.called_as);
     let lock = Caller::lock(&xe, Some(vm.vm_id))?;
+    if let Some(uuid) = imported::start(&xe, &identity, &vm, &args.host)? {
+        return Ok(uuid.to_string());
+    }
     let mut plan = Plan::make(&vm, &conf, &args.deployment_file)?;
     let graphics = Graphics::of(&vm, &conf, &args.host)?;
     plan.params.extend(graphics.as_ref().map(Graphics::param));
@@ -63,6 +70,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
         || vm::Vm::with_other_config(&xe, mark::VM_ID, &vm.vm_id.to_string()),
     );
     let (pool, there) = (pool?, there?);
+    let there = other_machine::leave_out(&identity, there, &vm, &mut plan)?;
     let (old, older) = match existing::find(&xe, &pool, there, &vm)? {
         Found::Running { uuid, older } => {
             report::info(format!("VM {} already runs on {} as {uuid}", vm.vm_id, pool.host.name_label));

@@ -1,23 +1,25 @@
 //! Aliases of NICs: no devices, but addresses that the filter of the parent's VIF lets pass.
 
+use crate::action::identity::Identity;
 use crate::one::{Element, Nic, Vm};
+use crate::parallel;
 use crate::report::{self, Result};
 use crate::translate::{mark, vif};
 use crate::undo::Undo;
 use crate::xe::network::{self, Vif};
-use crate::xe::{Uuid, Xe};
+use crate::xe::{Uuid, Xe, vm};
 use anyhow::Context;
 
 /// The addresses of the alias may pass.
-pub fn attach(xe: &Xe, uuid: &Uuid, vm: &Vm, alias: &Element) -> Result<String> {
+pub fn attach(xe: &Xe, identity: &Identity, uuid: &Uuid, vm: &Vm, alias: &Element) -> Result<String> {
     let parent = parent(vm, alias)?;
-    allow(xe, uuid, parent, &parent.clone().without(alias))
+    allow(xe, identity, uuid, parent, &parent.clone().without(alias))
 }
 
 /// They may not any more.
-pub fn detach(xe: &Xe, uuid: &Uuid, vm: &Vm, alias: &Element) -> Result<String> {
+pub fn detach(xe: &Xe, identity: &Identity, uuid: &Uuid, vm: &Vm, alias: &Element) -> Result<String> {
     let parent = parent(vm, alias)?;
-    allow(xe, uuid, &parent.clone().without(alias), parent)
+    allow(xe, identity, uuid, &parent.clone().without(alias), parent)
 }
 
 fn parent<'a>(vm: &'a Vm, alias: &Element) -> Result<&'a Nic> {
@@ -27,12 +29,16 @@ fn parent<'a>(vm: &'a Vm, alias: &Element) -> Result<&'a Nic> {
 }
 
 /// Lets the VIF of the NIC as it is now pass what its addresses say; fails back to what it was before.
-fn allow(xe: &Xe, uuid: &Uuid, now: &Nic, before: &Nic) -> Result<String> {
+fn allow(xe: &Xe, identity: &Identity, uuid: &Uuid, now: &Nic, before: &Nic) -> Result<String> {
     if !vif::is_locked(now) && !vif::is_locked(before) {
         report::info(format!("NIC {} has no filter: its aliases need nothing of XAPI", now.nic_id));
         return Ok(String::new());
     }
-    let vifs = Vif::of_vm(xe, uuid)?;
+    let (record, vifs) = parallel::both(|| vm::Vm::find(xe, uuid), || Vif::of_vm(xe, uuid));
+    if let Some(record) = record? {
+        identity.check_and_mark(xe, &record)?;
+    }
+    let vifs = vifs?;
     let is_it = |vif: &&Vif| {
         mark::nic_id(vif) == Some(now.nic_id)
             || (!now.mac.is_empty() && vif.mac.eq_ignore_ascii_case(&now.mac))

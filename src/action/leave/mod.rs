@@ -1,10 +1,12 @@
 //! How a VM leaves the pool, the part that `shutdown` and `cancel` share: power off, write back, remove.
 //! Nothing is removed before its data is safe.
 
+mod imported;
 pub mod power_off;
 pub mod remove;
 pub mod write_back;
 
+use super::identity::{Identity, Whose};
 use super::{Caller, console, context_disc};
 use crate::lock::VmLock;
 use crate::one::{Conf, Message};
@@ -51,14 +53,15 @@ pub fn run(caller: &Caller, args: &Leaving, power_off: PowerOff) -> Result<Strin
         NO_DEPLOY_ID => None,
         text => Some(text.parse().context("DEPLOY_ID")?),
     };
-    let vm_id = message.as_ref().map(|message| message.vm.vm_id).or(args.vm_id);
+    let identity = caller.identity(message.as_ref(), args.vm_id);
     let xe = caller.xe(&conf, &args.host)?;
-    let lock = Caller::lock(&xe, vm_id)?;
-    let Some((vm, vbds)) = find(&xe, deploy_id.as_ref(), vm_id)? else {
+    let lock = Caller::lock(&xe, identity.vm_id())?;
+    let Some((vm, vbds)) = find(&xe, &identity, deploy_id.as_ref())? else {
         deploy_id.iter().for_each(console::close);
         report::info(format!("the pool has no VM {}: nothing to do", args.deploy_id));
         return Ok(String::new());
     };
+    let whose = identity.check_and_mark(&xe, &vm)?;
     if message.is_none() {
         check_named_by_hand(&vm, args)?;
     }
@@ -68,6 +71,10 @@ pub fn run(caller: &Caller, args: &Leaving, power_off: PowerOff) -> Result<Strin
         return without_message(&xe, &vm, &vbds, args.discard);
     };
     write_back::run(&xe, &conf, &message, &vbds)?;
+    if let Whose::Imported { .. } = whose {
+        let keeps = !message.vm.lcm_state.ends_the_vm();
+        return imported::leave(&xe, &vm.uuid, &vbds, keeps).map(|()| String::new());
+    }
     if vm.snapshots > 0 && !message.vm.lcm_state.ends_the_vm() {
         report::info(format!("VM {} stays in the pool, halted: it has snapshots", vm.uuid));
         write_back::stamp(&xe, &conf, &message, &vbds);
@@ -89,16 +96,15 @@ pub fn run(caller: &Caller, args: &Leaving, power_off: PowerOff) -> Result<Strin
 }
 
 /// The VM and its VBDs. One that OpenNebula knows by no id, or by one that is gone, is looked for by its mark.
-fn find(xe: &Xe, deploy_id: Option<&Uuid>, vm_id: Option<u32>) -> Result<Option<(vm::Vm, Vec<Vbd>)>> {
+fn find(xe: &Xe, identity: &Identity, deploy_id: Option<&Uuid>) -> Result<Option<(vm::Vm, Vec<Vbd>)>> {
     if let Some(uuid) = deploy_id {
         let (vm, vbds) = parallel::both(|| vm::Vm::find(xe, uuid), || Vbd::of_vm(xe, uuid));
         if let Some(vm) = vm? {
             return Ok(Some((vm, vbds?)));
         }
     }
-    let Some(vm_id) = vm_id else { return Ok(None) };
-    let marked = vm::Vm::with_other_config(xe, mark::VM_ID, &vm_id.to_string())?;
-    let mut left: Vec<vm::Vm> = marked.into_iter().filter(mark::is_original).collect();
+    let Some(vm_id) = identity.vm_id() else { return Ok(None) };
+    let mut left = identity.records(xe, vm_id)?;
     let Some(vm) = left.pop() else { return Ok(None) };
     if let Some(other) = left.pop() {
         bail!(
@@ -113,9 +119,6 @@ fn find(xe: &Xe, deploy_id: Option<&Uuid>, vm_id: Option<u32>) -> Result<Option<
 
 /// By hand a wrong uuid or number comes easily, and what is removed does not come back.
 fn check_named_by_hand(vm: &vm::Vm, args: &Leaving) -> Result<()> {
-    if let (Some(marked), Some(asked)) = (vm.other_config(mark::VM_ID), args.vm_id) {
-        ensure!(marked == asked.to_string(), "VM {} is OpenNebula's VM {marked}, not {asked}", vm.uuid);
-    }
     ensure!(
         !args.discard || mark::is_original(vm),
         "VM {} was not made for OpenNebula: if nobody wants it nor its disks: xe vm-uninstall uuid={}",

@@ -3,6 +3,7 @@
 
 use super::storage_motion::{self, Login};
 use super::{arrived, ensure_running, tags};
+use crate::action::identity::Identity;
 use crate::one::{Conf, Message};
 use crate::parallel;
 use crate::report::{self, Result};
@@ -12,17 +13,25 @@ use crate::xe::{Uuid, Xe, vm};
 use anyhow::{Context, ensure};
 use std::path::PathBuf;
 
-/// `file` is REMOTE_PASSWORD_FILE, with which the other pool is asked too. Everything is looked up on both sides
-/// before the one call that moves.
+/// Where the VM is to go.
+pub struct OtherPool<'a> {
+    pub dest_name: &'a str,
+    /// REMOTE_PASSWORD_FILE, with which the other pool is asked too.
+    pub file: &'a str,
+    /// Whose record it must be, also over there.
+    pub identity: &'a Identity,
+}
+
+/// Everything is looked up on both sides before the one call that moves.
 pub fn run(
     xe: &Xe,
     conf: &Conf,
     uuid: &Uuid,
     vm: Option<&vm::Vm>,
-    dest_name: &str,
-    file: &str,
+    other: &OtherPool<'_>,
     message: Option<&Message>,
 ) -> Result<()> {
+    let OtherPool { dest_name, file, identity } = *other;
     let login = Login::read("REMOTE_PASSWORD_FILE", file)?;
     ensure!(!dest_name.starts_with('-'), "{dest_name:?} is not a host's name");
     let there = xe.of_other_pool(dest_name, PathBuf::from(file));
@@ -30,7 +39,7 @@ pub fn run(
         .with_context(|| format!("{dest_name} is no host of this pool, and its own pool cannot be asked"))?;
     let dest = host::named(&hosts, dest_name).context("the destination")?;
     let Some(vm) = vm else {
-        already_there(&there, uuid, dest)?;
+        already_there(&there, identity, uuid, dest)?;
         tags::warn_of(tags::mend(&there, message, uuid));
         return Ok(());
     };
@@ -55,9 +64,10 @@ pub fn run(
 }
 
 /// Done again, the VM is there already.
-fn already_there(there: &Xe, uuid: &Uuid, dest: &Host) -> Result<()> {
+fn already_there(there: &Xe, identity: &Identity, uuid: &Uuid, dest: &Host) -> Result<()> {
     let vm = vm::Vm::find(there, uuid)?
         .with_context(|| format!("neither this pool nor that of {} has the VM {uuid}", dest.name_label))?;
+    identity.check(&vm)?;
     ensure!(
         vm.is_running_on(&dest.uuid),
         "VM {uuid} is {} in the pool of {}, and not running there",

@@ -15,6 +15,7 @@ pub use image::*;
 pub use vdi::*;
 
 use crate::one;
+use crate::xe::record::map_value;
 use crate::xe::{Uuid, vm};
 
 /// OpenNebula's number of the VM; on VMs, VBDs and VIFs.
@@ -27,6 +28,32 @@ pub const REPLACES: &str = "one_replaces";
 pub const DS_ID: &str = "one_ds_id";
 /// The uuid that OpenNebula keeps for the VM's machine (OS/UUID).
 pub const OS_UUID: &str = "one_os_uuid";
+
+/// The uuids of other machines' records that had the same number when this one was made.
+pub const SUPERSEDES: &str = "one_supersedes";
+
+/// Those uuids in a printed `other-config`.
+pub fn supersedes(other_config: &str) -> Vec<Uuid> {
+    let uuids = map_value(other_config, SUPERSEDES).unwrap_or_default();
+    uuids.split(',').filter_map(|uuid| uuid.parse().ok()).collect()
+}
+
+/// On a VM that somebody else made and OpenNebula imported: as which VM.
+pub const IMPORTED: &str = "one_imported";
+
+/// Its value: the record's own uuid, which tells it from the mark of a copy, OS/UUID if there is one, and OpenNebula's
+/// number.
+pub fn imported(uuid: &Uuid, vm_id: u32, os_uuid: Option<&Uuid>) -> String {
+    let os_uuid = os_uuid.map_or(String::new(), |os_uuid| format!("{os_uuid} "));
+    format!("{uuid} {os_uuid}{vm_id}")
+}
+
+/// OpenNebula's number and OS/UUID in the mark, if it is this record's own.
+pub fn imported_as<'a>(mark: &'a str, uuid: &Uuid) -> Option<(&'a str, Option<Uuid>)> {
+    let marked = mark.strip_prefix(&uuid.to_string())?.trim_start();
+    let (os_uuid, number) = marked.split_once(' ').unwrap_or(("", marked));
+    Some((number, os_uuid.parse().ok()))
+}
 
 /// `one-7`: the VM's name-label.
 pub fn vm_name(vm_id: u32) -> String {
@@ -53,9 +80,13 @@ pub fn vm_marks(vm: &one::Vm, uuid: &Uuid, replaces: Option<&Uuid>) -> Vec<(Stri
     let mut marks = vec![(VM_ID, vm.vm_id.to_string()), (VM_UUID, uuid.to_string())];
     marks.extend(replaces.map(|replaces| (REPLACES, replaces.to_string())));
     marks.extend(vm.ds_id.map(|ds_id| (DS_ID, ds_id.to_string())));
-    let os_uuid = vm.section("OS").text("UUID").parse::<Uuid>();
-    marks.extend(os_uuid.ok().map(|os_uuid| (OS_UUID, os_uuid.to_string())));
+    marks.extend(os_uuid(vm).map(|os_uuid| (OS_UUID, os_uuid.to_string())));
     in_other_config(marks)
+}
+
+/// OS/UUID, which OpenNebula makes for each VM since 6.0; before, some templates give one.
+pub fn os_uuid(vm: &one::Vm) -> Option<Uuid> {
+    vm.section("OS").text("UUID").parse().ok()
 }
 
 fn in_other_config(marks: Vec<(&str, String)>) -> Vec<(String, String)> {

@@ -1,0 +1,24 @@
+//! How a VM leaves that OpenNebula imported: its record and its disks are somebody else's and stay. What OpenNebula
+//! attached goes with OpenNebula's VM.
+
+use crate::action::identity;
+use crate::report::{self, Result};
+use crate::translate::mark;
+use crate::xe::vbd::{self, Vbd};
+use crate::xe::{Uuid, Xe, vdi};
+
+/// The VM is off, and the disks that OpenNebula wants back are in their files. `keeps`: OpenNebula keeps the VM, and
+/// its disks stay attached for the next start.
+pub fn leave(xe: &Xe, uuid: &Uuid, vbds: &[Vbd], keeps: bool) -> Result<()> {
+    report::info(format!("VM {uuid} was imported: it stays in the pool, halted, with its disks"));
+    if keeps {
+        return Ok(());
+    }
+    for attached in vbds.iter().filter(|vbd| mark::disk_id(vbd).is_some()) {
+        match &attached.vdi_uuid {
+            Some(vdi) if mark::goes_with_vm(attached) => xe.run(&vdi::destroy(vdi))?,
+            _ => xe.run(&vbd::destroy(&attached.uuid))?,
+        };
+    }
+    xe.run(&identity::forget_import(uuid)).map(drop)
+}
