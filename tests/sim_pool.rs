@@ -317,6 +317,57 @@ fn faults_strike_the_call_they_are_set_for() {
 }
 
 #[test]
+fn an_answer_is_lost_and_the_work_done() {
+    let pool = Pool::new(&[]);
+    let whole = pool.try_xe(&["host-list", "params=uuid,name-label"]).1;
+    for (how, arrives) in [
+        ("empty", String::new()),
+        ("short", whole[..whole.len() / 2].to_owned()),
+        ("cut", whole[..whole.len() / 2 + (whole.len() / 2 - 3) / 2].to_owned()),
+    ] {
+        pool.sim(&["fail", "host-list", "--answer", how]);
+        let said = pool.try_xe(&["host-list", "params=uuid,name-label"]);
+        assert_eq!(said, (0, arrives, String::new()), "{how}");
+    }
+    pool.sim(&["fail", "vm-install", "--answer", "junk"]);
+    let installed = pool.try_xe(&["vm-install", "template=Other install media", "new-name-label=new"]);
+    assert!(installed.0 == 0 && installed.1.contains("not an answer"), "{installed:?}");
+    let vm = pool.xe(&["vm-list", "name-label=new", "--minimal"]);
+    assert_eq!(vm.len(), 36);
+    // Bytes on their way out end early.
+    let sr = pool.xe(&["pool-list", "params=default-SR", "--minimal"]);
+    let vdi = pool.xe(&["vdi-create", &format!("sr-uuid={sr}"), "name-label=d", "virtual-size=2MiB"]);
+    let export = ["vdi-export", &uuid(&vdi), "filename=", "format=raw"];
+    assert_eq!(pool.try_xe(&export).1.len(), 2 << 20);
+    pool.sim(&["fail", "vdi-export", "--answer", "cut"]);
+    let (status, stdout, _) = pool.try_xe(&export);
+    assert_eq!((status, stdout.len()), (0, 1 << 20));
+}
+
+#[test]
+fn several_calls_fail_one_after_the_other() {
+    let pool = Pool::new(&[]);
+    pool.sim(&["fail", "vm-list", "--nth", "2", "--times", "2"]);
+    let failed: Vec<bool> = (0..4).map(|_| pool.try_xe(&["vm-list"]).0 == 1).collect();
+    assert_eq!(failed, [false, true, true, false]);
+}
+
+#[test]
+fn the_caller_of_a_call_is_killed_before_its_work_or_after_it() {
+    let pool = Pool::new(&[]);
+    let vm = uuid(&pool.debian("one-1"));
+    let state = || pool.xe(&["vm-list", &vm, "params=power-state", "--minimal"]);
+    for (options, then) in [(&[][..], "halted"), (&["--after"], "running")] {
+        pool.sim(&[&["kill", "vm-start"], options].concat());
+        let mut caller = Command::new("sh");
+        let call = format!("{} xe vm-start {vm}; true", env!("CARGO_BIN_EXE_one-xcp"));
+        caller.args(["-c", &call]).env_clear().env("XE_SIM", pool.state());
+        assert_eq!(caller.status().unwrap().code(), None, "{options:?}");
+        assert_eq!(state(), then, "{options:?}");
+    }
+}
+
+#[test]
 fn a_call_that_hangs_leaves_the_pool_to_others() {
     let pool = Pool::new(&[]);
     let vm = pool.debian("one-1");

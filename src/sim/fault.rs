@@ -1,8 +1,10 @@
-//! Faults set by hand: calls that fail, hang, are slow or print garbage.
+//! Faults set by hand: calls that fail, hang, are slow, lose their answer, or whose caller is killed.
 
+use super::print::Spoilt;
 use super::refuse::{Fail, Outcome, Param, internal, refused};
 use super::store::Store;
 use anyhow::{Context, Result, bail};
+use rustix::process::{Signal, getppid, kill_process};
 use std::fs;
 use std::io::{self, Write as _};
 use std::thread;
@@ -23,6 +25,12 @@ pub enum Kind {
     HangsAfter,
     /// It takes this many milliseconds more.
     Delays(u64),
+    /// It does its work and exits with 0; its answer is lost, in part or in whole.
+    Spoils(Spoilt),
+    /// Whoever called `xe` is killed (SIGKILL), before the call has done anything.
+    KillsCaller,
+    /// The same when it has done its work.
+    KillsCallerAfter,
 }
 
 /// A fault: which call of which verb it strikes.
@@ -32,10 +40,13 @@ pub struct Fault {
     pub verb: String,
     /// How many calls are still to pass before it strikes.
     pub pass: u64,
-    /// It stays after it has struck.
-    pub always: bool,
+    /// How many calls it strikes, one after the other.
+    pub times: u64,
     pub kind: Kind,
 }
+
+/// The `times` of a fault that stays.
+pub const ALWAYS: u64 = u64::MAX;
 
 impl Fault {
     fn line(&self) -> String {
@@ -46,15 +57,18 @@ impl Fault {
             Kind::Hangs => ("hang", String::new()),
             Kind::HangsAfter => ("hang-after", String::new()),
             Kind::Delays(limit) => ("delay", limit.to_string()),
+            Kind::Spoils(how) => ("answer", how.name().to_owned()),
+            Kind::KillsCaller => ("kill", String::new()),
+            Kind::KillsCallerAfter => ("kill-after", String::new()),
         };
-        format!("{}\t{}\t{}\t{name}\t{rest}\n", self.verb, self.pass, self.always)
+        format!("{}\t{}\t{}\t{name}\t{rest}\n", self.verb, self.pass, self.times)
     }
 
     fn read(line: &str) -> Option<Self> {
         let mut parts = line.split('\t');
         let verb = parts.next()?.to_owned();
         let pass = parts.next()?.parse().ok()?;
-        let always = parts.next()?.parse().ok()?;
+        let times = parts.next()?.parse().ok()?;
         let name = parts.next()?;
         let first = parts.next()?.to_owned();
         let params = parts.map(str::to_owned).collect();
@@ -65,9 +79,12 @@ impl Fault {
             "hang" => Kind::Hangs,
             "hang-after" => Kind::HangsAfter,
             "delay" => Kind::Delays(first.parse().ok()?),
+            "answer" => Kind::Spoils(Spoilt::named(&first)?),
+            "kill" => Kind::KillsCaller,
+            "kill-after" => Kind::KillsCallerAfter,
             _ => return None,
         };
-        Some(Self { verb, pass, always, kind })
+        Some(Self { verb, pass, times, kind })
     }
 }
 
@@ -134,7 +151,10 @@ pub fn strike(store: &Store, verb: &str) -> Result<Vec<Kind>> {
                 return true;
             }
             struck.push(fault.kind.clone());
-            fault.always
+            if fault.times != ALWAYS {
+                fault.times = fault.times.saturating_sub(1);
+            }
+            fault.times > 0
         });
         save(store, &faults)?;
         Ok(struck)
@@ -149,10 +169,20 @@ pub fn before(store: &Store, struck: &[Kind]) -> Outcome<Option<&'static str>> {
             Kind::Hangs => return Err(hang(store)),
             Kind::Fails { code, params } => return Err(failure(code, params)),
             Kind::Garbage => return Ok(Some(GARBAGE)),
-            Kind::FailsAfter { .. } | Kind::HangsAfter => {}
+            Kind::KillsCaller => return Err(kill_caller()),
+            Kind::FailsAfter { .. } | Kind::HangsAfter | Kind::Spoils(_) | Kind::KillsCallerAfter => {}
         }
     }
     Ok(None)
+}
+
+/// Kills the program that has called `xe`; nobody is left to read the answer.
+fn kill_caller() -> Fail {
+    let killed = getppid().map(|caller| kill_process(caller, Signal::KILL));
+    match killed {
+        Some(Ok(())) => internal("the caller has been killed"),
+        _ => Fail::Simulator("cannot kill the caller".to_owned()),
+    }
 }
 
 /// As long as there is a pool: what nobody ends must not stay on the machine for good.
@@ -163,18 +193,27 @@ fn hang(store: &Store) -> Fail {
     internal("the simulated pool is gone")
 }
 
-const GARBAGE: &str = "\u{1}\u{fffd}uuid ( RO: }{ 0x7f <html> Error 42 ,,,\n\n: : not an answer";
+/// What is no answer.
+pub const GARBAGE: &str = "\u{1}\u{fffd}uuid ( RO: }{ 0x7f <html> Error 42 ,,,\n\n: : not an answer";
 
 /// What strikes a call after its work.
 pub fn after(store: &Store, struck: &[Kind]) -> Outcome<()> {
     if struck.contains(&Kind::HangsAfter) {
         return Err(hang(store));
     }
+    if struck.contains(&Kind::KillsCallerAfter) {
+        return Err(kill_caller());
+    }
     let failing = struck.iter().find_map(|kind| match kind {
         Kind::FailsAfter { code, params } => Some(failure(code, params)),
         _ => None,
     });
     failing.map_or(Ok(()), Err)
+}
+
+/// How the answer is lost.
+pub fn spoilt(struck: &[Kind]) -> Option<Spoilt> {
+    struck.iter().find_map(|kind| if let Kind::Spoils(how) = kind { Some(*how) } else { None })
 }
 
 fn failure(code: &str, params: &[String]) -> Fail {
@@ -199,8 +238,14 @@ mod tests {
             Kind::Hangs,
             Kind::HangsAfter,
             Kind::Delays(20),
+            Kind::Spoils(Spoilt::Empty),
+            Kind::Spoils(Spoilt::Short),
+            Kind::Spoils(Spoilt::Cut),
+            Kind::Spoils(Spoilt::Junk),
+            Kind::KillsCaller,
+            Kind::KillsCallerAfter,
         ] {
-            let fault = Fault { verb: "vm-start".into(), pass: 2, always: true, kind };
+            let fault = Fault { verb: "vm-start".into(), pass: 2, times: ALWAYS, kind };
             let again = Fault::read(fault.line().trim_end_matches('\n')).unwrap();
             assert_eq!(again, fault);
         }

@@ -119,6 +119,7 @@ fn answer(home: &Store, store: &Store, request: &Request, call: &mut Call) -> Ou
     if let Some(garbage) = fault::before(home, &struck)? {
         return fault::write_garbage(garbage).map_err(|error| Fail::Simulator(error.to_string()));
     }
+    call.out.spoilt = fault::spoilt(&struck);
     called.run(store, call)?;
     let after = fault::after(home, &struck);
     if after.is_err() {

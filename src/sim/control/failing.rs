@@ -1,7 +1,8 @@
 //! `one-xcp sim fail`: which calls fail, and how.
 
 use super::pass;
-use crate::sim::fault::{Fault, Kind};
+use crate::sim::fault::{ALWAYS, Fault, Kind};
+use crate::sim::print::Spoilt;
 use anyhow::Result;
 use clap::Args;
 
@@ -26,6 +27,13 @@ pub struct Failing {
     /// Print garbage and exit with 0 instead of failing.
     #[arg(long, conflicts_with_all = ["code", "params", "after"])]
     garbage: bool,
+    /// Do the work and exit with 0, and lose the answer: all of it, the last record, from the middle of the
+    /// last record on, or for something else.
+    #[arg(long, conflicts_with_all = ["code", "params", "after", "garbage"])]
+    answer: Option<Spoilt>,
+    /// So many calls, from that one on.
+    #[arg(long, default_value_t = 1, conflicts_with_all = ["once", "always"])]
+    times: u64,
     /// Only that call (the default).
     #[arg(long, conflicts_with = "always")]
     once: bool,
@@ -37,13 +45,16 @@ pub struct Failing {
 impl Failing {
     /// The fault that it describes.
     pub fn fault(self) -> Result<Fault> {
-        let kind = if self.garbage {
+        let kind = if let Some(how) = self.answer {
+            Kind::Spoils(how)
+        } else if self.garbage {
             Kind::Garbage
         } else if self.after {
             Kind::FailsAfter { code: self.code, params: self.params }
         } else {
             Kind::Fails { code: self.code, params: self.params }
         };
-        Ok(Fault { verb: self.verb, pass: pass(self.nth)?, always: self.always && !self.once, kind })
+        let times = if self.always { ALWAYS } else { self.times };
+        Ok(Fault { verb: self.verb, pass: pass(self.nth)?, times, kind })
     }
 }

@@ -4,7 +4,7 @@ mod failing;
 mod guest;
 
 use super::dump::dump;
-use super::fault::{self, Fault, Kind};
+use super::fault::{self, ALWAYS, Fault, Kind};
 use super::init::{self, Options};
 use super::log;
 use super::seed;
@@ -42,6 +42,17 @@ enum Action {
     },
     /// Let a call of a verb never end.
     Hang {
+        /// The verb; `any` for all.
+        verb: String,
+        /// Which call from now on.
+        #[arg(long, default_value_t = 1)]
+        nth: u64,
+        /// Do the work first.
+        #[arg(long)]
+        after: bool,
+    },
+    /// Kill whoever makes a call of a verb (SIGKILL).
+    Kill {
         /// The verb; `any` for all.
         verb: String,
         /// Which call from now on.
@@ -104,11 +115,15 @@ fn run(action: Action) -> Result<String> {
         Action::Init(options) => init::init(&store, &options)?,
         Action::Fail(failing) => fault::add(&store, failing.fault()?)?,
         Action::Delay { verb, milliseconds } => {
-            fault::add(&store, Fault { verb, pass: 0, always: true, kind: Kind::Delays(milliseconds) })?;
+            fault::add(&store, Fault { verb, pass: 0, times: ALWAYS, kind: Kind::Delays(milliseconds) })?;
         }
         Action::Hang { verb, nth, after } => {
             let kind = if after { Kind::HangsAfter } else { Kind::Hangs };
-            fault::add(&store, Fault { verb, pass: pass(nth)?, always: false, kind })?;
+            fault::add(&store, Fault { verb, pass: pass(nth)?, times: 1, kind })?;
+        }
+        Action::Kill { verb, nth, after } => {
+            let kind = if after { Kind::KillsCallerAfter } else { Kind::KillsCaller };
+            fault::add(&store, Fault { verb, pass: pass(nth)?, times: 1, kind })?;
         }
         Action::Clear => fault::clear(&store)?,
         Action::Guest(guest) => guest.apply(&store)?,

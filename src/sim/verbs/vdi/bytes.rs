@@ -85,7 +85,13 @@ pub fn export(store: &Store, call: &mut Call) -> Outcome<()> {
         Format::Vhd => export_vhd(&path, size, &uuid, &mut target),
     };
     if filename.is_empty() {
-        return write(&mut io::stdout().lock()).map_err(failed);
+        let Some(how) = call.out.spoilt else {
+            return write(&mut io::stdout().lock()).map_err(failed);
+        };
+        let mut whole = Vec::new();
+        write(&mut whole).map_err(failed)?;
+        let arrives = whole.get(..how.bytes(whole.len())).unwrap_or_default();
+        return io::stdout().lock().write_all(arrives).map_err(failed);
     }
     let mut target = match OpenOptions::new().write(true).create_new(true).open(filename) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
