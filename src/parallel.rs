@@ -6,7 +6,14 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::{self, Scope, ScopedJoinHandle};
 
 /// So many at once: XAPI's own workers are as few, and each disk's bytes pass through this host.
-const AT_ONCE: usize = 8;
+pub const AT_ONCE: usize = 8;
+
+static LIMIT: AtomicUsize = AtomicUsize::new(AT_ONCE);
+
+/// Lets at most `limit` steps run at once; with 1 they run one after the other, in their order.
+pub fn limit(limit: usize) {
+    LIMIT.store(limit.max(1), Ordering::Relaxed);
+}
 
 /// Runs `step` on each item; all of them end, whatever becomes of the others. Results keep the items' order.
 pub fn map<T: Sync, R: Send>(items: &[T], step: impl Fn(&T) -> R + Sync) -> Vec<R> {
@@ -21,6 +28,9 @@ pub fn map<T: Sync, R: Send>(items: &[T], step: impl Fn(&T) -> R + Sync) -> Vec<
 
 /// Runs two steps side by side.
 pub fn both<A: Send, B>(one: impl FnOnce() -> A + Send, other: impl FnOnce() -> B) -> (A, B) {
+    if LIMIT.load(Ordering::Relaxed) == 1 {
+        return (one(), other());
+    }
     let mut first = None;
     let (ended, second) = thread::scope(|scope| {
         let thread = begin(scope, Box::new(|| first = Some(one())));
@@ -46,7 +56,7 @@ fn each(count: usize, step: &(dyn Fn(usize) + Sync)) {
         }
     };
     thread::scope(|scope| {
-        for _ in 0..count.min(AT_ONCE) {
+        for _ in 0..count.min(LIMIT.load(Ordering::Relaxed)) {
             begin(scope, Box::new(work));
         }
     });

@@ -35,6 +35,7 @@ pub use hotplug::NO_PV_DRIVERS;
 
 use crate::lock::VmLock;
 use crate::one::{Conf, Message};
+use crate::parallel;
 use crate::report::Result;
 use crate::retry::Retry;
 use crate::signal::Stop;
@@ -101,6 +102,7 @@ impl Caller {
                 file.display()
             );
         }
+        parallel::limit(conf.count("XE_AT_ONCE", parallel::AT_ONCE)?);
         let inventory = server.is_none().then(|| conf.text("XENSOURCE_INVENTORY", INVENTORY).into());
         Ok(Xe {
             program: Path::new(conf.text("XE", "xe")).to_owned(),

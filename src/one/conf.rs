@@ -27,6 +27,7 @@ pub const NAMES: &[&str] = &[
     "POOL_SECRET_FILE",
     "XE_TIMEOUT",
     "XE_TRANSFER_TIMEOUT",
+    "XE_AT_ONCE",
     "SHUTDOWN_TIMEOUT",
     "FORCE_SHUTDOWN",
     "NO_TOOLS_SHUTDOWN",
@@ -100,6 +101,13 @@ impl Conf {
         let seconds: u64 = text.parse().map_err(|_| self.wrong(name, text, "a number of seconds"))?;
         ensure!(seconds > 0, self.wrong(name, text, "more than 0 seconds"));
         Ok(Duration::from_secs(seconds))
+    }
+
+    /// How many of something, at least one.
+    pub fn count(&self, name: &str, default: usize) -> Result<usize> {
+        let Some(text) = self.optional(name) else { return Ok(default) };
+        let count: Option<usize> = text.parse().ok().filter(|count| *count > 0);
+        count.ok_or_else(|| self.wrong(name, text, "a number, at least 1"))
     }
 
     /// A yes-or-no setting.

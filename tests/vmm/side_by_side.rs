@@ -1,5 +1,5 @@
 //! Many actions at once, on different VMs and on the same.
-use crate::common::{Host, Recorded, Said, said};
+use crate::common::{Host, Recorded, Said, one_after_the_other, said};
 use std::fs;
 use std::process::{Child, Stdio};
 use std::thread;
@@ -185,4 +185,19 @@ fn no_lock_is_left_and_without_a_place_for_one_the_action_goes_on() {
     let said = host.on_vm("shutdown", "shutdown.3", &uuid);
     assert!(said.log().iter().any(|line| line.starts_with("WARN: cannot lock VM 1")), "{said:?}");
     said.ok();
+}
+
+#[test]
+fn an_administrator_may_have_calls_follow_one_another() {
+    let host = Host::new().set("XE_AT_ONCE", "1");
+    host.forget_calls();
+    host.deploy().ok();
+    let calls = host.calls();
+    assert_eq!(one_after_the_other(&calls), calls.len(), "{calls:#?}");
+    let before = host.dump();
+    for wrong in ["0", "-1", "many"] {
+        let line = host.copy().set("XE_AT_ONCE", wrong).deploy().failure();
+        assert!(line.contains(&format!("XE_AT_ONCE is {wrong:?}")) && line.contains("at least 1"), "{line}");
+    }
+    host.is_as(&before);
 }

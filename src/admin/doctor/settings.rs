@@ -62,6 +62,7 @@ fn unknown(text: &str) -> Vec<(usize, String)> {
 fn values(caller: &Caller, conf: &Conf) -> Vec<Finding> {
     let times =
         ["XE_TIMEOUT", "XE_TRANSFER_TIMEOUT", "SHUTDOWN_TIMEOUT"].map(|name| conf.seconds(name, 1).map(drop));
+    let counts = [conf.count("XE_AT_ONCE", 1).map(drop)];
     let flags = ["FORCE_SHUTDOWN", "CPU_CAP", "VERIFY_IMAGES"].map(|name| conf.yes(name).map(drop));
     let words: [(&str, &[&str]); 3] = [
         ("NO_TOOLS_SHUTDOWN", &["force", "fail"]),
@@ -70,7 +71,8 @@ fn values(caller: &Caller, conf: &Conf) -> Vec<Finding> {
     ];
     let words = words.map(|(name, words)| conf.one_of(name, words).map(drop));
     let others = [Filter::from_conf(conf).map(drop), caller.xapi(conf, "").map(drop)];
-    let wrong = times.into_iter().chain(flags).chain(words).chain(others).filter_map(Result::err);
+    let wrong =
+        times.into_iter().chain(counts).chain(flags).chain(words).chain(others).filter_map(Result::err);
     wrong.map(|why| Finding::mend(SUBJECT, format!("{why:#}"), "correct it")).collect()
 }
 
