@@ -1,0 +1,321 @@
+//! OpenNebula's side of a VM, as far as it decides which scripts are called, with which LCM_STATE, and what its
+//! transfer manager does to the files (VirtualMachine.h, LifeCycleStates.cc, release 7.4).
+
+use crate::common::{Host, Said};
+use crate::disk::{self, CONTEXT, Disk, Kind, SIZE_BYTES};
+use crate::document::{self, Documents};
+use crate::pool::{Pool, power_state};
+use std::fs;
+use std::path::PathBuf;
+
+/// What OpenNebula takes the VM's state to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// To be deployed for the first time.
+    Pending,
+    Running,
+    BootFailure,
+    PowerOff,
+    Suspended,
+}
+
+/// Something that happens to a VM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    Deploy,
+    GuestWrites {
+        disk: usize,
+        at: usize,
+        word: u64,
+    },
+    GuestPowersOff,
+    /// OpenNebula hears of the state that the pool has.
+    Monitor,
+    PowerOff {
+        hard: bool,
+    },
+    Terminate {
+        hard: bool,
+    },
+    Suspend,
+    Resume,
+    Reboot {
+        hard: bool,
+    },
+    /// `onevm recover --delete`
+    Delete,
+}
+
+pub const HOST: &str = "xcp-a";
+
+/// One VM after another, in the same place: the next has the persistent image of the one before.
+pub struct Slot {
+    pub number: usize,
+    pub vm_id: u32,
+    pub state: State,
+    pub deploy_id: String,
+    pub disks: Vec<Disk>,
+    /// A terminate has begun and failed: only persistent disks still count.
+    pub ends: bool,
+}
+
+impl Slot {
+    fn described(&self, lcm_state: u32) -> document::Vm<'_> {
+        document::Vm {
+            vm_id: self.vm_id,
+            slot: self.number,
+            deploy_id: &self.deploy_id,
+            host: HOST,
+            lcm_state,
+            disks: &self.disks,
+        }
+    }
+}
+
+pub struct World {
+    pub host: Host,
+    documents: Documents,
+    pub slots: Vec<Slot>,
+    pub last_vm_id: u32,
+    /// VMs that OpenNebula has no more.
+    pub ended: Vec<u32>,
+}
+
+impl World {
+    pub fn new(slots: usize) -> World {
+        // One call after another, so that the n-th is the same one each time; no transfer takes that long.
+        let host = Host::new().set("XE_AT_ONCE", "1").set("XE_TIMEOUT", "20").set("SHUTDOWN_TIMEOUT", "5");
+        fs::remove_dir_all(host.vm_folder(0, 1)).unwrap();
+        fs::create_dir_all(host.path("images")).unwrap();
+        let mut world =
+            World { host, documents: Documents::load(), slots: Vec::new(), last_vm_id: 0, ended: Vec::new() };
+        for number in 0..slots {
+            let kinds = [Kind::Persistent, Kind::Cloned, Kind::Volatile];
+            let disks = kinds.iter().zip(0..).map(|(kind, id)| Disk::new(id, *kind, Vec::new()));
+            world.slots.push(Slot {
+                number,
+                vm_id: 0,
+                state: State::Pending,
+                deploy_id: String::new(),
+                disks: disks.collect(),
+                ends: false,
+            });
+            world.new_image(number);
+            world.next_vm(number);
+        }
+        world
+    }
+
+    fn image(&self, slot: usize) -> PathBuf {
+        self.host.path("images").join(slot.to_string())
+    }
+
+    fn new_image(&mut self, slot: usize) {
+        fs::write(self.image(slot), filled(1 + slot as u64)).unwrap();
+    }
+
+    pub fn folder(&self, slot: usize) -> PathBuf {
+        self.host.vm_folder(0, self.slots[slot].vm_id)
+    }
+
+    pub fn file(&self, slot: usize, disk: usize) -> PathBuf {
+        disk::file(&self.folder(slot), self.slots[slot].disks[disk].disk_id)
+    }
+
+    /// A new VM in this place: its folder as the transfer manager makes it.
+    fn next_vm(&mut self, slot: usize) {
+        self.last_vm_id += 1;
+        let image = self.image(slot);
+        let vm = &mut self.slots[slot];
+        (vm.vm_id, vm.state, vm.ends) = (self.last_vm_id, State::Pending, false);
+        vm.deploy_id.clear();
+        for disk in &mut vm.disks {
+            disk.bytes = match disk.kind {
+                Kind::Persistent => fs::read(&image).unwrap(),
+                Kind::Cloned => filled(u64::from(vm.vm_id) << 8),
+                Kind::Volatile => vec![0; SIZE_BYTES],
+            };
+        }
+        let folder = self.folder(slot);
+        fs::create_dir_all(&folder).unwrap();
+        for disk in &self.slots[slot].disks {
+            fs::write(disk::file(&folder, disk.disk_id), &disk.bytes).unwrap();
+        }
+        let mut disc = vec![0; 64 << 10];
+        disc[32_769..32_774].copy_from_slice(b"CD001");
+        fs::write(disk::file(&folder, CONTEXT), disc).unwrap();
+    }
+
+    /// `mvds` of the persistent disk if it is wanted, then `delete` of the folder: OpenNebula calls these for file
+    /// datastores without any script of ours.
+    fn end_vm(&mut self, slot: usize, keeps_image: bool) {
+        if keeps_image {
+            fs::rename(self.file(slot, 0), self.image(slot)).unwrap();
+        }
+        fs::remove_dir_all(self.folder(slot)).unwrap();
+        self.ended.push(self.slots[slot].vm_id);
+        self.next_vm(slot);
+    }
+
+    /// Whether OpenNebula lets the user do this now. Guests act only where the pool runs them.
+    pub fn allows(&self, slot: usize, operation: Operation) -> bool {
+        use Operation::{
+            Delete, Deploy, GuestPowersOff, GuestWrites, Monitor, PowerOff, Reboot, Resume, Suspend,
+            Terminate,
+        };
+        let vm = &self.slots[slot];
+        let is_off = [State::Pending, State::BootFailure, State::PowerOff].contains(&vm.state);
+        match operation {
+            Deploy => is_off,
+            GuestWrites { .. } | GuestPowersOff => !vm.ends && self.running(slot).is_some(),
+            PowerOff { .. } | Suspend | Reboot { .. } => vm.state == State::Running && !vm.ends,
+            Resume => vm.state == State::Suspended,
+            Terminate { .. } => match vm.state {
+                State::Running => true,
+                // No script of ours is called then: the image is what `disk.N` is.
+                State::PowerOff | State::Suspended => self.persistent_files_are_newest(slot),
+                State::Pending | State::BootFailure => false,
+            },
+            Monitor | Delete => vm.state != State::Pending,
+        }
+    }
+
+    pub fn persistent_files_are_newest(&self, slot: usize) -> bool {
+        let disks = self.slots[slot].disks.iter().enumerate();
+        disks
+            .filter(|(_, disk)| disk.kind == Kind::Persistent)
+            .all(|(index, disk)| disk::file_holds(&self.file(slot, index), &disk.bytes))
+    }
+
+    /// Whether the pool has a record of the VM that does not run: its disks hold what its guest wrote last.
+    pub fn has_halted_record(&self, slot: usize) -> bool {
+        !Pool::read(&self.host).records(self.slots[slot].vm_id).is_empty() && self.running(slot).is_none()
+    }
+
+    /// The record of the VM that runs, if it does.
+    pub fn running(&self, slot: usize) -> Option<String> {
+        let pool = Pool::read(&self.host);
+        let records = pool.records(self.slots[slot].vm_id);
+        records.into_iter().find(|vm| power_state(vm) == "running").map(|vm| vm.uuid.clone())
+    }
+
+    /// Calls the scripts of an operation, and takes over what OpenNebula makes of their answers. None where no
+    /// script is called.
+    pub fn run(&mut self, slot: usize, operation: Operation) -> Option<Said> {
+        match operation {
+            Operation::Deploy => Some(self.deploy(slot)),
+            Operation::PowerOff { hard } => {
+                let said = self.leave(slot, hard, 18);
+                if said.code == Some(0) {
+                    self.slots[slot].state = State::PowerOff;
+                }
+                Some(said)
+            }
+            Operation::Terminate { hard } => self.terminate(slot, hard),
+            Operation::Suspend => Some(self.suspend(slot)),
+            Operation::Resume => Some(self.resume(slot)),
+            Operation::Reboot { hard } => {
+                let uuid = self.slots[slot].deploy_id.clone();
+                let script = if hard { "reset" } else { "reboot" };
+                Some(self.script(slot, script, &[&uuid, HOST], 3))
+            }
+            Operation::Delete => {
+                let said = (!self.slots[slot].deploy_id.is_empty()).then(|| self.leave(slot, true, 23));
+                self.end_vm(slot, false);
+                said
+            }
+            Operation::GuestWrites { .. } | Operation::GuestPowersOff | Operation::Monitor => None,
+        }
+    }
+
+    fn script(&self, slot: usize, script: &str, args: &[&str], lcm_state: u32) -> Said {
+        let vm = &self.slots[slot];
+        let message = self.documents.message(&vm.described(lcm_state));
+        let id = vm.vm_id.to_string();
+        self.host.run(script, &[args, &[&id, HOST]].concat(), &message)
+    }
+
+    fn deploy(&mut self, slot: usize) -> Said {
+        let vm = &self.slots[slot];
+        let lcm_state = if vm.state == State::PowerOff { 20 } else { 2 };
+        let document = self.documents.deployment(&vm.described(lcm_state));
+        let file = self.folder(slot).join("deployment.0");
+        let id = vm.vm_id.to_string();
+        let said = self.host.run("deploy", &[file.to_str().unwrap(), HOST, &id, HOST], &document);
+        let vm = &mut self.slots[slot];
+        if said.code == Some(0) {
+            vm.state = State::Running;
+            said.stdout.split_whitespace().next().unwrap_or("-").clone_into(&mut vm.deploy_id);
+        } else if vm.state != State::PowerOff {
+            vm.state = State::BootFailure;
+        }
+        said
+    }
+
+    fn leave(&self, slot: usize, hard: bool, lcm_state: u32) -> Said {
+        let uuid = self.slots[slot].deploy_id.clone();
+        self.script(slot, if hard { "cancel" } else { "shutdown" }, &[&uuid, HOST], lcm_state)
+    }
+
+    fn terminate(&mut self, slot: usize, hard: bool) -> Option<Said> {
+        if self.slots[slot].state != State::Running {
+            self.end_vm(slot, true);
+            return None;
+        }
+        let said = self.leave(slot, hard, 12);
+        if said.code == Some(0) {
+            self.end_vm(slot, true);
+        } else {
+            self.slots[slot].ends = true;
+        }
+        Some(said)
+    }
+
+    fn checkpoint(&self, slot: usize) -> String {
+        self.folder(slot).join("checkpoint").display().to_string()
+    }
+
+    fn suspend(&mut self, slot: usize) -> Said {
+        let uuid = self.slots[slot].deploy_id.clone();
+        let said = self.script(slot, "save", &[&uuid, &self.checkpoint(slot), HOST], 5);
+        if said.code == Some(0) {
+            self.slots[slot].state = State::Suspended;
+        }
+        said
+    }
+
+    fn resume(&mut self, slot: usize) -> Said {
+        let uuid = self.slots[slot].deploy_id.clone();
+        let said = self.script(slot, "restore", &[&self.checkpoint(slot), HOST, &uuid], 21);
+        if said.code == Some(0) {
+            self.slots[slot].state = State::Running;
+        }
+        said
+    }
+
+    /// What the next STATE_VM tells OpenNebula, and what it makes of it.
+    pub fn monitor(&mut self, slot: usize) {
+        let pool = Pool::read(&self.host);
+        let records = pool.records(self.slots[slot].vm_id);
+        let state_of = |state| records.iter().find(|vm| power_state(vm) == state);
+        let vm = &mut self.slots[slot];
+        if let Some(running) = state_of("running") {
+            (vm.state, vm.deploy_id) = (State::Running, running.uuid.clone());
+        } else if state_of("suspended").is_some() {
+            if vm.state == State::Running {
+                vm.state = State::Suspended;
+            }
+        } else if [State::Running, State::Suspended].contains(&vm.state) {
+            vm.state = State::PowerOff;
+        }
+    }
+}
+
+/// Bytes of a disk that is told from every other.
+fn filled(seed: u64) -> Vec<u8> {
+    let mut bytes = vec![0; SIZE_BYTES];
+    for (place, at) in (0..SIZE_BYTES).step_by(64 << 10).enumerate() {
+        bytes[at..at + 8].copy_from_slice(&(seed << 16 | place as u64 | 1 << 60).to_le_bytes());
+    }
+    bytes
+}
