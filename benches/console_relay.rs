@@ -44,7 +44,7 @@ fn main() {
     command.args(["-c", r#""$0" console_relay 1 <&0 & "#, PROGRAM]);
     command.env("MALLOC_ARENA_MAX", "1");
     said(&mut command, format!("1\n{vm}\nxcp-a\n127.0.0.1:{port}\n\n").as_bytes()).ok();
-    let file = host.path(&format!("one-xcp-console-{vm}.pid"));
+    let file = host.path(&format!("state/console-{vm}.pid"));
     let pid: u32 = fs::read_to_string(&file).unwrap().split(' ').next().unwrap().parse().unwrap();
     let memory = |when: &str| {
         let [most, anonymous] = ["VmHWM", "RssAnon"].map(|name| status_kib(pid, name));

@@ -55,7 +55,7 @@ fn on_a_host_with(vms: usize, rounds: u32) -> (f64, f64) {
     let dir = tempfile::tempdir().unwrap();
     let path = |below: &str| dir.path().join(below);
     let in_dir = |mut command: Command| {
-        command.current_dir(dir.path()).env("XE_SIM", path("pool")).env("TMPDIR", dir.path());
+        command.current_dir(dir.path()).env("XE_SIM", path("pool")).env("STATE_DIR", path("state"));
         command
     };
     let sim = |args: &[&str]| {

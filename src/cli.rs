@@ -97,6 +97,7 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
     let args = links::expand(args);
     if let Some(called_as) = console_relay::called_as(&args) {
         let caller = Caller { called_as, verbose: false };
+        caller.set_state_dir();
         let result = console_relay::run(&caller);
         return reported(&caller, console_relay::NAME, result);
     }
@@ -135,6 +136,7 @@ impl Cli {
         let called_as = self.called_as.or_else(|| env::current_exe().ok()).unwrap_or_default();
         let called_as = std::path::absolute(&called_as).unwrap_or(called_as);
         let caller = Caller { called_as, verbose: self.verbose };
+        caller.set_state_dir();
         let (name, result) = self.action.run(&caller);
         reported(&caller, &name, result)
     }

@@ -6,6 +6,7 @@ pub mod admin;
 pub mod cli;
 pub mod console;
 pub mod datastore;
+pub mod file_lock;
 pub mod image;
 pub mod links;
 pub mod lock;
@@ -22,6 +23,7 @@ pub mod signal;
 #[cfg(feature = "simulator")]
 pub mod sim;
 pub mod ssh;
+pub mod state_dir;
 pub mod storage;
 pub mod tm;
 pub mod translate;

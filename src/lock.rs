@@ -2,15 +2,12 @@
 //!
 //! The lock holds between the drivers of one machine and user. It goes with its process, however that ends.
 
+use crate::file_lock::FileLock;
 use crate::report::{self, Result};
 use crate::signal::Stop;
+use crate::state_dir::{self, StateDir};
 use anyhow::{Context, bail};
-use rustix::fs::{FlockOperation, flock};
-use std::env;
-use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use rustix::process::getuid;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,34 +17,41 @@ const LOOK: Duration = Duration::from_millis(100);
 /// The VM is ours until this is dropped.
 #[must_use]
 pub struct VmLock {
-    file: Option<File>,
-    path: PathBuf,
+    file: Option<FileLock>,
     /// The file was there and nobody held it: the action before was killed, as it removes the file at its end.
     follows_killed: bool,
+    /// What that action wrote down.
+    note_of_killed: String,
     /// The file is not removed.
     stays: bool,
 }
 
 impl VmLock {
-    /// Waits until no other action works on OpenNebula's VM. An error after `limit`, or when told to stop.
+    /// Waits until no other action works on OpenNebula's VM. An error after `limit`, when told to stop, and where
+    /// somebody else has put something in the lock's place.
     ///
-    /// Where no lock can be made (`TMPDIR` full or not writable) the action goes on without, and says so.
+    /// Where no lock can be made (its folder full or not there) the action goes on without, and says so.
     pub fn take(vm_id: u32, limit: Duration, stop: &Stop) -> Result<VmLock> {
-        let path = path_of(vm_id);
         let end = Instant::now() + limit;
         let mut waits = false;
         loop {
             stop.check()?;
-            let follows_killed = !waits && path.exists();
-            match try_lock(&path) {
-                Ok(Some(file)) => return Ok(VmLock { file: Some(file), path, follows_killed, stays: false }),
+            match VmLock::try_once(vm_id) {
+                Ok(Some(mut lock)) => {
+                    lock.follows_killed &= !waits;
+                    return Ok(lock);
+                }
                 Ok(None) if Instant::now() >= end => {
                     bail!("another action on VM {vm_id} has not ended within {} s", limit.as_secs())
                 }
                 Ok(None) => {}
+                Err(why) if state_dir::is_not_ours(&why) => {
+                    return Err(why.context(format!("cannot lock VM {vm_id}")));
+                }
                 Err(why) => {
-                    report::warn(format!("cannot lock VM {vm_id} with {}: {why}", path.display()));
-                    return Ok(VmLock { file: None, path, follows_killed: false, stays: false });
+                    report::warn(format!("cannot lock VM {vm_id}: {why:#}"));
+                    let note_of_killed = String::new();
+                    return Ok(VmLock { file: None, follows_killed: false, note_of_killed, stays: false });
                 }
             }
             if !waits {
@@ -57,107 +61,112 @@ impl VmLock {
             thread::sleep(LOOK);
         }
     }
-}
 
-impl VmLock {
     /// Takes the lock if nobody has it, for one that is no action: what a killed action has left for the next
     /// one stays.
     pub fn try_take(vm_id: u32) -> Result<Option<VmLock>> {
-        let path = path_of(vm_id);
-        let follows_killed = path.exists();
-        let file =
-            try_lock(&path).with_context(|| format!("cannot lock VM {vm_id} with {}", path.display()))?;
-        Ok(file.map(|file| VmLock { file: Some(file), path, follows_killed, stays: follows_killed }))
+        let mut lock = VmLock::try_once(vm_id).with_context(|| format!("cannot lock VM {vm_id}"))?;
+        if let Some(lock) = &mut lock {
+            lock.stays = lock.follows_killed;
+        }
+        Ok(lock)
     }
 
-    /// Whether an action of this machine and user is at work on OpenNebula's VM. Leaves the file as it is: it
-    /// tells the next action of one that was killed.
+    fn try_once(vm_id: u32) -> Result<Option<VmLock>> {
+        let (dir, name) = (StateDir::open()?, name_of(vm_id));
+        let was_there = dir.open_file(&name, rustix::fs::OFlags::RDONLY)?.is_some();
+        let Some(file) = FileLock::try_take(&dir, &name)? else { return Ok(None) };
+        let mut lock = VmLock {
+            note_of_killed: file.text(),
+            file: Some(file),
+            follows_killed: was_there,
+            stays: was_there,
+        };
+        match EarlierLock::of(vm_id) {
+            EarlierLock::None => {}
+            EarlierLock::Held => return Ok(None),
+            EarlierLock::OfKilled(note) => {
+                lock.follows_killed = true;
+                if let Some(file) = &lock.file
+                    && lock.note_of_killed.is_empty()
+                {
+                    file.write(&note)?;
+                    lock.note_of_killed = note;
+                }
+            }
+        }
+        lock.stays = false;
+        Ok(Some(lock))
+    }
+
+    /// Whether an action of this machine and user is at work on OpenNebula's VM; yes if that cannot be told. Leaves
+    /// the file as it is: it tells the next action of one that was killed.
     pub fn is_held(vm_id: u32) -> bool {
-        let Ok(file) = File::open(path_of(vm_id)) else { return false };
-        flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(rustix::io::Errno::WOULDBLOCK)
+        let dir = StateDir::open();
+        dir.and_then(|dir| FileLock::is_held(&dir, &name_of(vm_id))).unwrap_or(true)
+            || EarlierLock::is_held(vm_id)
     }
 
     /// Whether the action before on this machine did not get to its end.
     pub fn follows_a_killed_action(&self) -> bool {
         self.follows_killed
     }
-}
 
-impl VmLock {
     /// Writes down what the next action must know if this one is killed.
     pub fn note(&self, text: &str) {
-        let Some(file) = &self.file else { return };
-        let written = file.set_len(0).and_then(|()| file.write_all_at(text.as_bytes(), 0));
-        if let Err(why) = written {
-            report::warn(format!("cannot write to {}: {why}", self.path.display()));
+        if let Some(Err(why)) = self.file.as_ref().map(|file| file.write(text)) {
+            report::warn(format!("{why:#}"));
         }
     }
 
     /// What the action before wrote down, if it did not get to its end, at which the file goes.
-    pub fn note_of_killed(&self) -> Option<String> {
-        let note = self.file.as_ref().and_then(|_| fs::read_to_string(&self.path).ok())?;
-        (!note.is_empty()).then_some(note)
+    pub fn note_of_killed(&self) -> Option<&str> {
+        Some(self.note_of_killed.as_str()).filter(|note| !note.is_empty())
     }
 }
 
 impl Drop for VmLock {
     fn drop(&mut self) {
-        // Only who holds the lock may remove its file; closing the file gives the lock back.
-        if self.file.is_some() && !self.stays {
-            _ = fs::remove_file(&self.path);
+        if let Some(file) = self.file.take().filter(|_| !self.stays) {
+            file.remove();
         }
     }
 }
 
-fn path_of(vm_id: u32) -> PathBuf {
-    let user = rustix::process::getuid().as_raw();
-    env::temp_dir().join(format!("one-xcp-{user}-vm-{vm_id}.lock"))
+fn name_of(vm_id: u32) -> String {
+    format!("vm-{vm_id}.lock")
 }
 
-/// The locked file; none if another has it, or had it until now and has removed it.
-fn try_lock(path: &Path) -> io::Result<Option<File>> {
-    let no_link = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .custom_flags(no_link)
-        .open(path)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
-        Err(why) => return Err(why.into()),
-    }
-    let ours = file.metadata()?;
-    match fs::symlink_metadata(path) {
-        Ok(now) if (now.dev(), now.ino()) == (ours.dev(), ours.ino()) => Ok(Some(file)),
-        _ => Ok(None),
-    }
+/// The lock of a driver of version 0.1, which kept it in the folder for temporary files: one may still be at work
+/// while the drivers are replaced, or may have been killed before.
+enum EarlierLock {
+    None,
+    Held,
+    /// With what it wrote down. Its file is gone now.
+    OfKilled(String),
 }
 
-#[cfg(test)]
-mod tests {
-    use super::try_lock;
-
-    #[test]
-    fn one_has_it_and_who_comes_later_gets_it_afterwards() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("lock");
-        let first = try_lock(&path).unwrap();
-        assert!(first.is_some());
-        assert!(try_lock(&path).unwrap().is_none());
-        std::fs::remove_file(&path).unwrap();
-        drop(first);
-        assert!(try_lock(&path).unwrap().is_some());
+impl EarlierLock {
+    fn of(vm_id: u32) -> EarlierLock {
+        // Whatever is not a plain file of this user's own was never that driver's.
+        let Ok(dir) = StateDir::of_earlier_versions() else { return EarlierLock::None };
+        match FileLock::try_take_existing(&dir, &EarlierLock::name(vm_id)) {
+            Ok(Some(file)) => {
+                let note = file.text();
+                file.remove();
+                EarlierLock::OfKilled(note)
+            }
+            Ok(None) => EarlierLock::Held,
+            Err(_) => EarlierLock::None,
+        }
     }
 
-    #[test]
-    fn a_link_in_its_place_is_not_followed() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("lock");
-        std::os::unix::fs::symlink(dir.path().join("elsewhere"), &path).unwrap();
-        assert!(try_lock(&path).is_err());
-        assert!(!dir.path().join("elsewhere").exists());
+    fn is_held(vm_id: u32) -> bool {
+        let dir = StateDir::of_earlier_versions();
+        dir.and_then(|dir| FileLock::is_held(&dir, &EarlierLock::name(vm_id))).unwrap_or(false)
+    }
+
+    fn name(vm_id: u32) -> String {
+        format!("one-xcp-{}-vm-{vm_id}.lock", getuid().as_raw())
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each part, and the parts it may name. What is not listed may not be named.
-const MAY_NAME: [(&str, &[&str]); 26] = [
+const MAY_NAME: [(&str, &[&str]); 28] = [
     ("cli", &["action", "admin", "datastore", "links", "monitor", "one", "probe", "report", "tm", "xe"]),
     ("links", &["datastore", "report", "tm"]),
     (
@@ -32,7 +32,9 @@ const MAY_NAME: [(&str, &[&str]); 26] = [
     ),
     ("producer", &["report", "signal"]),
     ("ssh", &["report"]),
-    ("lock", &["report", "signal"]),
+    ("lock", &["file_lock", "report", "signal", "state_dir"]),
+    ("file_lock", &["report", "state_dir"]),
+    ("state_dir", &["report"]),
     (
         "action",
         &[
@@ -44,6 +46,7 @@ const MAY_NAME: [(&str, &[&str]); 26] = [
             "report",
             "retry",
             "signal",
+            "state_dir",
             "storage",
             "translate",
             "undo",
@@ -56,6 +59,7 @@ const MAY_NAME: [(&str, &[&str]); 26] = [
         &[
             "action",
             "console",
+            "file_lock",
             "links",
             "one",
             "parallel",
@@ -64,6 +68,7 @@ const MAY_NAME: [(&str, &[&str]); 26] = [
             "process",
             "report",
             "signal",
+            "state_dir",
             "translate",
             "xapi",
             "xe",
@@ -86,19 +91,20 @@ const MAY_NAME: [(&str, &[&str]); 26] = [
             "process",
             "report",
             "signal",
+            "state_dir",
             "storage",
             "translate",
             "xe",
         ],
     ),
     ("translate", &["one", "report", "xe"]),
-    ("one", &["report"]),
+    ("one", &["report", "state_dir"]),
     ("image", &["report"]),
     ("undo", &["report", "xe"]),
     ("xapi", &["report"]),
-    ("console", &["one", "pid_file", "report", "xapi", "xe"]),
-    ("pid_file", &["report"]),
-    ("xe", &["process", "report", "retry", "signal", "ssh"]),
+    ("console", &["file_lock", "one", "pid_file", "report", "state_dir", "xapi", "xe"]),
+    ("pid_file", &["file_lock", "report", "state_dir"]),
+    ("xe", &["file_lock", "process", "report", "retry", "signal", "ssh", "state_dir"]),
     ("process", &["report"]),
     ("report", &[]),
     ("signal", &["report"]),

@@ -54,7 +54,7 @@ impl Site {
     }
 
     fn relay_file(&self, vm: &str) -> PathBuf {
-        self.host.path(&format!("one-xcp-console-{vm}.pid"))
+        self.host.path(&format!("state/console-{vm}.pid"))
     }
 
     fn relay(&self, vm: &str) -> u32 {
@@ -64,9 +64,9 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        for entry in fs::read_dir(self.host.dir.path()).unwrap().flatten() {
+        for entry in fs::read_dir(self.host.path("state")).into_iter().flatten().flatten() {
             let name = entry.file_name().into_string().unwrap();
-            if name.starts_with("one-xcp-console-") {
+            if name.starts_with("console-") {
                 kill(pid_in(&entry.path()), rustix::process::Signal::TERM);
             }
         }

@@ -230,7 +230,7 @@ fn a_number_that_another_process_has_now_harms_nobody() {
     let monitord = Monitord::new();
     let site = Site::new(monitord.port);
     let mut stranger = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-    site.write("tmp/one-xcp-monitor-0.pid", &format!("{} {}", stranger.id(), site.control().display()));
+    site.write("state/monitor-0.pid", &format!("{} {}", stranger.id(), site.control().display()));
     site.stop(&["xcp"]).ok();
     site.start().ok();
     assert!(stranger.try_wait().unwrap().is_none());
@@ -373,7 +373,7 @@ fn a_clock_that_was_set_back_silences_nobody() {
     let monitord = Monitord::new();
     let site = Site::new(monitord.port);
     // What a client has left that saw the clock set back: onemonitord passes over what is older than its last.
-    site.write("tmp/one-xcp-monitor-0.time", "4000000000");
+    site.write("state/monitor-0.time", "4000000000");
     let document = site.start().ok();
     assert!(document.contains("<TIMESTAMP>4000000000</TIMESTAMP>"), "{document}");
     assert_eq!(monitord.wait_for("MONITOR_HOST", "", 0).time, 4_000_000_000);
@@ -395,7 +395,7 @@ fn it_ends_when_its_file_is_taken() {
     let site = Site::new(monitord.port);
     site.start().ok();
     let pid = site.pid();
-    fs::remove_file(site.path("tmp/one-xcp-monitor-0.pid")).unwrap();
+    fs::remove_file(site.path("state/monitor-0.pid")).unwrap();
     eventually("it ends", || !is_alive(pid));
     assert!(site.log().contains("another client has taken over"), "{}", site.log());
 }

@@ -55,7 +55,7 @@ fn everything_is_printed_at_once_and_nobody_stays_behind() {
     );
     assert!(text.lines().any(|line| line.starts_with(&vm)), "{text}");
     assert!(!text.contains("GUEST_IP_ADDRESSES"), "{text}");
-    assert!(!host.path("one-xcp-monitor-3.pid").exists());
+    assert!(!host.path("state/monitor-3.pid").exists());
     assert_eq!(run_probes(&host, &["stop"]).ok().as_bytes(), UNREAD.trim_ascii_end());
 }
 

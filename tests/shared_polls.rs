@@ -54,7 +54,7 @@ impl FrontEnd {
     }
 
     fn pid(&self, id: usize) -> String {
-        let file = self.host.path(&format!("one-xcp-monitor-{id}.pid"));
+        let file = self.host.path(&format!("state/monitor-{id}.pid"));
         fs::read_to_string(file).unwrap().split(' ').next().unwrap().to_owned()
     }
 
@@ -191,11 +191,11 @@ fn one_call_serves_three_clients_and_each_tells_of_its_own_vms() {
     let before = front_end.monitord.count();
     eventually("the others go on", || [0, 2].iter().all(|id| front_end.monitored(*id, before).len() > 1));
     assert!(is_alive(&pids[0]) && is_alive(&pids[2]));
-    let mode = |path: &str| fs::metadata(front_end.host.path(path)).unwrap().permissions().mode() & 0o777;
-    let folder = fs::read_dir(front_end.host.dir.path()).unwrap().flatten();
-    let shared = folder.map(|entry| entry.file_name().into_string().unwrap());
-    let shared: Vec<String> = shared.filter(|name| name.starts_with("one-xcp-shared-")).collect();
-    assert_eq!((shared.len(), mode(&shared[0])), (1, 0o700));
+    let state = front_end.host.path("state");
+    assert_eq!(fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o700);
+    let mut names =
+        fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(names.any(|name| name.starts_with("shared-")));
 }
 
 #[test]

@@ -50,8 +50,9 @@ impl Client<'_> {
             symlink(&program, &control).unwrap();
         }
         let configuration = Recorded::load("run_monitord_client").with("[4124]", &format!("[{port}]"));
-        fs::write(host.path("one-xcp-monitor-0.pid"), "soak").unwrap();
-        fs::write(host.path("one-xcp-monitor-0.xml"), configuration.stdin).unwrap();
+        fs::create_dir_all(host.path("state")).unwrap();
+        fs::write(host.path("state/monitor-0.pid"), "soak").unwrap();
+        fs::write(host.path("state/monitor-0.xml"), configuration.stdin).unwrap();
         let mut command: Command = host.command(&program);
         command.arg("--called-as").arg(control).args(["monitor_client", "xcp", "0", "xcp-a", "soak"]);
         command.args(["--speed", &SPEED.to_string()]).env("MALLOC_ARENA_MAX", "1");
@@ -60,7 +61,7 @@ impl Client<'_> {
     }
 
     fn sample(&self) -> Sample {
-        Sample::take(self.child.id(), self.host.dir.path(), "one-xcp-monitor-")
+        Sample::take(self.child.id(), &self.host.path("state"), "monitor-")
     }
 }
 

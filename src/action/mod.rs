@@ -39,6 +39,7 @@ use crate::parallel;
 use crate::report::Result;
 use crate::retry::Retry;
 use crate::signal::Stop;
+use crate::state_dir;
 use crate::xapi::{Server, Trust, Xapi};
 use crate::xe::Xe;
 use anyhow::{Context, ensure};
@@ -73,6 +74,13 @@ impl Caller {
     /// The administrator's settings.
     pub fn conf(&self) -> Result<Conf> {
         Conf::load(&self.called_as)
+    }
+
+    /// Has locks and saved state where STATE_DIR says. What is wrong with the settings is for who needs them to tell.
+    pub fn set_state_dir(&self) {
+        if let Some(path) = self.conf().ok().as_ref().and_then(|conf| conf.optional("STATE_DIR")) {
+            state_dir::set(path);
+        }
     }
 
     /// The XAPI to talk to: this host's own, or over the network that of XE_SERVER.
@@ -146,8 +154,8 @@ impl Caller {
     /// What an action made that was killed before it could plug it in is cleared away.
     fn lock(xe: &Xe, vm_id: Option<u32>) -> Result<Option<VmLock>> {
         let lock = vm_id.map(|vm_id| VmLock::take(vm_id, xe.transfer_limit, &xe.stop)).transpose()?;
-        if let Some(attempt) = lock.as_ref().and_then(VmLock::note_of_killed) {
-            hotplug::clear_remains(xe, &attempt);
+        if let (Some(vm_id), Some(attempt)) = (vm_id, lock.as_ref().and_then(VmLock::note_of_killed)) {
+            hotplug::clear_remains(xe, vm_id, attempt);
         }
         Ok(lock)
     }

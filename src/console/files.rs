@@ -1,15 +1,17 @@
-//! `one-xcp-console-UUID.pid` in the folder for temporary files: three lines, `PID VM_ID`, the host and
-//! the mark, locked while the relay lives.
+//! `console-UUID.pid` in the directory of our own: three lines, `PID VM_ID`, the host and the mark, locked while the
+//! relay lives.
 
 use super::{Console, Mark};
-use crate::pid_file::{self, Lock};
+use crate::file_lock::FileLock;
+use crate::pid_file;
 use crate::report::Result;
+use crate::state_dir::StateDir;
 use crate::xe::Uuid;
-use std::fs;
-use std::path::PathBuf;
 
-const PREFIX: &str = "one-xcp-console-";
+const PREFIX: &str = "console-";
 const ENDING: &str = ".pid";
+/// Version 0.1 had the files of its relays in the folder for temporary files, under names that began so.
+const EARLIER_PREFIX: &str = "one-xcp-console-";
 
 /// A relay that runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,24 +22,24 @@ pub struct Relay {
     pub mark: Mark,
 }
 
-fn path(vm: &Uuid) -> PathBuf {
-    std::env::temp_dir().join(format!("{PREFIX}{vm}{ENDING}"))
+fn name(vm: &Uuid) -> String {
+    format!("{PREFIX}{vm}{ENDING}")
 }
 
 /// Becomes the relay of the VM; the one before is stopped.
-pub fn take_over(vm: &Uuid) -> Result<Lock> {
-    pid_file::take_over(&path(vm))
+pub fn take_over(vm: &Uuid) -> Result<FileLock> {
+    pid_file::take_over(&StateDir::open()?, &name(vm))
 }
 
 /// Says what this relay is for.
-pub fn write(lock: &mut Lock, console: &Console) -> Result<()> {
+pub fn write(lock: &FileLock, console: &Console) -> Result<()> {
     let Console { vm_id, host, mark, .. } = console;
     lock.write(&format!("{} {vm_id}\n{host}\n{mark}", std::process::id()))
 }
 
 /// The VM's relay, if it has one.
 pub fn of_vm(vm: &Uuid) -> Option<Relay> {
-    let text = pid_file::held(&path(vm))?;
+    let text = pid_file::held(&StateDir::open().ok()?, &name(vm))?;
     let mut lines = text.lines();
     let (pid, vm_id) = lines.next()?.split_once(' ')?;
     Some(Relay {
@@ -50,15 +52,15 @@ pub fn of_vm(vm: &Uuid) -> Option<Relay> {
 
 /// The VMs that have a relay on this machine, or had one.
 pub fn vms() -> Vec<Uuid> {
-    let Ok(entries) = fs::read_dir(std::env::temp_dir()) else { return Vec::new() };
-    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    names.filter_map(|name| name.strip_prefix(PREFIX)?.strip_suffix(ENDING)?.parse().ok()).collect()
+    let names = StateDir::open().map(|dir| dir.names()).unwrap_or_default();
+    names.iter().filter_map(|name| name.strip_prefix(PREFIX)?.strip_suffix(ENDING)?.parse().ok()).collect()
 }
 
 /// Takes the VM's console away. Without one there is nothing to do.
 pub fn end(vm: &Uuid) -> Result<()> {
-    if fs::symlink_metadata(path(vm)).is_ok() {
-        take_over(vm)?.end();
+    if let Ok(dir) = StateDir::of_earlier_versions() {
+        // What is not this user's own was never such a relay's.
+        _ = pid_file::end(&dir, &format!("{EARLIER_PREFIX}{vm}{ENDING}"));
     }
-    Ok(())
+    pid_file::end(&StateDir::open()?, &name(vm))
 }

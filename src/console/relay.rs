@@ -3,7 +3,7 @@
 use super::start::LISTENS;
 use super::viewers::Viewers;
 use super::{Console, files, pipe};
-use crate::pid_file::Lock;
+use crate::file_lock::FileLock;
 use crate::report::{self, Result};
 use crate::xapi::Xapi;
 use crate::xe::Xe;
@@ -48,12 +48,12 @@ pub fn run(serving: Serving) -> Result<()> {
     for signal in [SIGTERM, SIGINT, SIGHUP] {
         signal_pipe::register(signal, wake.try_clone()?)?;
     }
-    let mut lock = files::take_over(&serving.console.vm)?;
-    files::write(&mut lock, &serving.console)?;
+    let lock = files::take_over(&serving.console.vm)?;
+    files::write(&lock, &serving.console)?;
     let listener = match listen(&serving.console) {
         Ok(listener) => listener,
         Err(why) => {
-            lock.end();
+            lock.remove();
             return Err(why);
         }
     };
@@ -63,7 +63,7 @@ pub fn run(serving: Serving) -> Result<()> {
     let watched = watch(&Arc::new(relay), &listener, &wakes, &lock);
     // Who sees the file gone finds the port free.
     drop(listener);
-    lock.end();
+    lock.remove();
     watched
 }
 
@@ -83,7 +83,7 @@ fn leave_terminal() -> Result<()> {
     Ok(())
 }
 
-fn watch(relay: &Arc<Relay>, listener: &TcpListener, wakes: &UnixStream, lock: &Lock) -> Result<()> {
+fn watch(relay: &Arc<Relay>, listener: &TcpListener, wakes: &UnixStream, lock: &FileLock) -> Result<()> {
     let mut number = 0;
     loop {
         let mut fds = [PollFd::new(listener, PollFlags::IN), PollFd::new(wakes, PollFlags::IN)];
@@ -95,6 +95,7 @@ fn watch(relay: &Arc<Relay>, listener: &TcpListener, wakes: &UnixStream, lock: &
         if !woken.revents().is_empty() || !lock.is_current() {
             return Ok(());
         }
+        lock.refresh();
         while let Ok((stream, _)) = listener.accept() {
             number += 1;
             relay.welcome(number, stream);

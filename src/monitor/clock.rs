@@ -37,7 +37,7 @@ impl Clock {
             if is_behind {
                 _ = self.files.write(FILE, &newest.to_string());
             } else {
-                _ = std::fs::remove_file(self.files.path(FILE));
+                self.files.remove(FILE);
             }
         }
         newest
@@ -51,7 +51,7 @@ mod tests {
     #[test]
     fn a_clock_that_is_set_back_stands_still_until_it_has_caught_up_also_for_the_next_client() {
         let folder = tempfile::tempdir().unwrap();
-        let files = Files::in_folder(folder.path().to_owned(), 7);
+        let files = Files::in_folder(folder.path(), 7);
         let clock = Clock::new(files.clone());
         assert_eq!([1000, 1030, 1029].map(|now| clock.at(now)), [1000, 1030, 1030]);
         assert!(!files.path(FILE).exists());

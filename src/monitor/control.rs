@@ -2,13 +2,14 @@
 
 use super::client::{self, CONFIGURATION};
 use super::clock::Clock;
-use super::files::{Files, Lock};
+use super::files::Files;
 use super::first_round;
 use super::host::Host;
 use super::log::Log;
 use super::polled;
 use super::sender::Sender;
 use crate::action::Caller;
+use crate::file_lock::FileLock;
 use crate::one::{MonitorConfiguration, Release};
 use crate::probe::unix_time;
 use crate::report::Result;
@@ -62,9 +63,9 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
 fn start(caller: &Caller, im_mad: &str, name: &str, text: String) -> Result<String> {
     let configuration = MonitorConfiguration::parse(&text)?;
     let ssh_client = env::var("SSH_CLIENT").ok();
-    let files = Files::of_host(configuration.host_id);
+    let files = Files::of_host(configuration.host_id)?;
     Sender::new(&configuration, im_mad, ssh_client.as_deref(), Clock::new(files.clone()))?;
-    let mut lock = files.take_over()?;
+    let lock = files.take_over()?;
     let token = format!("{} starting {}", std::process::id(), unix_time());
     lock.write(&token)?;
     let host = Host::new(caller, im_mad, name, text, &configuration)?;
@@ -75,7 +76,7 @@ fn start(caller: &Caller, im_mad: &str, name: &str, text: String) -> Result<Stri
 }
 
 /// Starts the client as a program of its own, and waits until it has taken over.
-fn leave_behind(host: &Host, files: &Files, lock: Lock, token: &str) -> Result<()> {
+fn leave_behind(host: &Host, files: &Files, lock: FileLock, token: &str) -> Result<()> {
     let program = env::current_exe().context("cannot tell where this program is")?;
     let called_as = std::path::absolute(&host.called_as)?;
     let mut command = Command::new("bash");
@@ -98,7 +99,7 @@ fn leave_behind(host: &Host, files: &Files, lock: Lock, token: &str) -> Result<(
 }
 
 fn stop(host_id: u32) -> Result<String> {
-    let files = Files::of_host(host_id);
+    let files = Files::of_host(host_id)?;
     if files.client()?.is_some() {
         files.take_over()?.write("")?;
     }
@@ -109,7 +110,7 @@ fn stop(host_id: u32) -> Result<String> {
 fn stop_all(caller: &Caller) -> Result<String> {
     let script = std::path::absolute(&caller.called_as).unwrap_or_default();
     for host_id in Files::host_ids("pid") {
-        if let Ok(Some((_, by))) = Files::of_host(host_id).client()
+        if let Ok(Some((_, by))) = Files::of_host(host_id).and_then(|files| files.client())
             && by == script.to_string_lossy()
         {
             stop(host_id)?;

@@ -12,7 +12,7 @@ const FRESH_SECONDS: u64 = 600;
 /// A VM's counters under OpenNebula's names, from whatever host's round has counted it last.
 pub fn of_vm(vm: &Uuid) -> Vec<(&'static str, u64)> {
     let oldest = unix_time().saturating_sub(FRESH_SECONDS);
-    let read = |host_id| Some(Counters::load(&Files::of_host(host_id).read("counters").ok()??));
+    let read = |host_id| Some(Counters::load(&Files::of_host(host_id).ok()?.read("counters").ok()??));
     let all = Files::host_ids("counters").into_iter().filter_map(read);
     let newest = all
         .filter(|counters| counters.last_time_of(vm).is_some_and(|time| time >= oldest))

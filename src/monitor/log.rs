@@ -3,7 +3,7 @@
 use super::files::Files;
 use crate::probe::unix_time;
 use std::collections::HashMap;
-use std::fs;
+use std::fs::File;
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
@@ -42,11 +42,13 @@ impl Log {
 
     /// A client that cannot write its log goes on: monitoring matters more.
     fn write(&self, text: &str) {
-        let path = self.files.path("log");
-        if fs::symlink_metadata(&path).is_ok_and(|file| file.len() > MAX_BYTES) {
-            _ = fs::rename(&path, self.files.path("log.1"));
+        let is_full = |file: &File| file.metadata().is_ok_and(|file| file.len() > MAX_BYTES);
+        let mut file = self.files.append("log");
+        if file.as_ref().is_ok_and(is_full) {
+            self.files.rename("log", "log.1");
+            file = self.files.append("log");
         }
-        if let Ok(mut file) = self.files.append("log") {
+        if let Ok(mut file) = file {
             _ = writeln!(file, "{} {}", unix_time(), crate::report::one_line(text));
         }
     }
@@ -55,11 +57,12 @@ impl Log {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     #[test]
     fn the_same_is_said_once_and_the_file_stays_small() {
         let folder = tempfile::tempdir().unwrap();
-        let files = Files::in_folder(folder.path().to_owned(), 7);
+        let files = Files::in_folder(folder.path(), 7);
         let log = Log::new(files.clone());
         for _ in 0..3 {
             log.say("network", "away\nfor good");

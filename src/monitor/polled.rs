@@ -28,7 +28,7 @@ pub fn run(caller: &Caller, im_mad: &str, words: &[&str]) -> Result<String> {
         probes_period: ProbesPeriod::default(),
     };
     let host = Host::new(caller, im_mad, name, String::new(), &configuration)?.for_one_round();
-    let files = Files::of_host(configuration.host_id);
+    let files = Files::of_host(configuration.host_id)?;
     host.measure(&files, &Log::new(files.clone()));
     let mut text = host.tell(polled::host)?;
     let reads_vms = Release::beside(&caller.called_as).is_some() || words.len() >= WORDS_SINCE_4_4;

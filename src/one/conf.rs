@@ -25,6 +25,7 @@ pub const NAMES: &[&str] = &[
     "XAPI_CA_FILE",
     "CONSOLE",
     "POOL_SECRET_FILE",
+    "STATE_DIR",
     "XE_TIMEOUT",
     "XE_TRANSFER_TIMEOUT",
     "XE_AT_ONCE",

@@ -4,14 +4,11 @@
 //! So each result is told again and again for a while.
 
 use crate::report::Result;
+use crate::state_dir::StateDir;
 use anyhow::Context;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use std::env;
-use std::fs;
-use std::io::Write;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use rustix::fs::OFlags;
 use std::time::Duration;
 
 /// How long a result is told: several periods of EXEC_VM.
@@ -25,16 +22,10 @@ pub struct Execution {
     pub stderr: String,
 }
 
-fn folder() -> PathBuf {
-    env::temp_dir()
-}
+const PREFIX: &str = "exec-";
 
-fn prefix() -> String {
-    format!("one-xcp-{}-exec-", rustix::process::getuid().as_raw())
-}
-
-fn file(vm_id: u32) -> PathBuf {
-    folder().join(format!("{}{vm_id}", prefix()))
+fn name(vm_id: u32) -> String {
+    format!("{PREFIX}{vm_id}")
 }
 
 impl Execution {
@@ -50,45 +41,33 @@ impl Execution {
 
     /// Keeps it for monitoring, in place of what the VM's last command left.
     pub fn keep(&self, vm_id: u32) -> Result<()> {
-        let path = file(vm_id);
-        let kept = || -> Result<()> {
-            let mut file = tempfile::Builder::new().prefix(".one-xcp-exec-").tempfile_in(folder())?;
-            file.write_all(self.line(vm_id).as_bytes())?;
-            file.persist(&path)?;
-            Ok(())
-        };
-        kept().with_context(|| format!("cannot keep the command's result in {}", path.display()))
+        let kept = StateDir::open().and_then(|dir| dir.replace(&name(vm_id), &self.line(vm_id)));
+        kept.context("cannot keep the command's result")
     }
 }
 
 /// Forgets what the VM's last command left.
 pub fn forget(vm_id: u32) {
-    _ = fs::remove_file(file(vm_id));
+    if let Ok(dir) = StateDir::open() {
+        dir.remove(&name(vm_id));
+    }
 }
 
 /// What ended lately on this host. Older results are removed.
 pub fn recent() -> String {
-    let Ok(entries) = fs::read_dir(folder()) else { return String::new() };
-    let ours = |name: &std::ffi::OsStr| name.to_str().is_some_and(|name| name.starts_with(&prefix()));
-    let mut lines: Vec<String> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.file_name().is_some_and(ours))
-        .filter_map(|path| read(&path))
-        .collect();
+    let Ok(dir) = StateDir::open() else { return String::new() };
+    let names = dir.names().into_iter().filter(|name| name.starts_with(PREFIX));
+    let mut lines: Vec<String> = names.filter_map(|name| read(&dir, &name)).collect();
     lines.sort_unstable();
     lines.concat()
 }
 
-/// Only a file of our own counts: others may write where temporary files are.
-fn read(path: &Path) -> Option<String> {
-    let meta = fs::symlink_metadata(path).ok()?;
-    if !meta.is_file() || meta.uid() != rustix::process::getuid().as_raw() {
-        return None;
-    }
-    let age = meta.modified().ok()?.elapsed().unwrap_or_default();
+fn read(dir: &StateDir, name: &str) -> Option<String> {
+    let file = dir.open_file(name, OFlags::RDONLY).ok()??;
+    let age = file.metadata().ok()?.modified().ok()?.elapsed().unwrap_or_default();
     if age > TOLD_FOR {
-        _ = fs::remove_file(path);
+        dir.remove(name);
         return None;
     }
-    fs::read_to_string(path).ok()
+    dir.read(name).ok()?
 }

@@ -129,7 +129,7 @@ impl Host {
         let path = format!("{}:/usr/bin:/bin", self.path("bin").display());
         command.env_clear().env("PATH", path).env("XE_SIM", self.path("pool"));
         // Where locks are: each test's VM 1 is another.
-        command.env("TMPDIR", self.dir.path());
+        command.env("TMPDIR", self.dir.path()).env("STATE_DIR", self.path("state"));
         // Every test's VM would want the same port.
         command.env("CONSOLE", "no");
         command.env("DATASTORE_LOCATION", self.path("datastores")).envs(self.settings.iter().cloned());

@@ -53,13 +53,13 @@ impl Client<'_> {
 
     fn control(&self, args: &[&str], stdin: &[u8]) -> Said {
         let mut command = self.host.command(self.host.path("remotes/im/xcp.d/monitord-client_control.sh"));
-        command.env("TMPDIR", &self.folder).args(args);
+        command.env("STATE_DIR", &self.folder).args(args);
         command.env("XAPI_SOCKET", self.host.path(&format!("xapi-{}", self.name)));
         said(&mut command, stdin)
     }
 
     fn relay_file(&self, vm: &str) -> PathBuf {
-        self.folder.join(format!("one-xcp-console-{vm}.pid"))
+        self.folder.join(format!("console-{vm}.pid"))
     }
 }
 
@@ -67,7 +67,7 @@ impl Drop for Client<'_> {
     fn drop(&mut self) {
         _ = self.control(&["stop", "xcp", "0"], b"");
         for entry in fs::read_dir(&self.folder).unwrap().flatten() {
-            if entry.file_name().to_str().unwrap().starts_with("one-xcp-console-") {
+            if entry.file_name().to_str().unwrap().starts_with("console-") {
                 kill(pid_in(&entry.path()), Signal::TERM);
             }
         }

@@ -69,7 +69,9 @@ pub fn state(id: u32, word: &str) -> String {
 impl Site {
     pub fn new(port: u16) -> Site {
         let site = Site { dir: tempfile::tempdir().unwrap(), port, system_host: "600", network: Vec::new() };
-        for folder in ["bin", "records", "tmp", "datastores", "remotes/im/xcp.d", "remotes/im/xcp-probes.d"] {
+        for folder in
+            ["bin", "records", "tmp", "state", "datastores", "remotes/im/xcp.d", "remotes/im/xcp-probes.d"]
+        {
             fs::create_dir_all(site.path(folder)).unwrap();
         }
         symlink(PROGRAM, site.control()).unwrap();
@@ -163,7 +165,10 @@ impl Site {
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         command.env_clear().env("PATH", format!("{}:/usr/bin:/bin", self.path("bin").display()));
-        command.env("TMPDIR", self.path("tmp")).env("XE_RECORDS", self.path("records"));
+        command
+            .env("TMPDIR", self.path("tmp"))
+            .env("STATE_DIR", self.path("state"))
+            .env("XE_RECORDS", self.path("records"));
         command.env("DATASTORE_LOCATION", self.path("datastores")).env("SSH_CLIENT", "127.0.0.1 50022 22");
         command.env("XAPI_SOCKET", self.path("xapi")).env("XENSOURCE_INVENTORY", self.path("inventory"));
         command.current_dir(self.dir.path());
@@ -205,12 +210,12 @@ impl Site {
 
     /// The client that runs.
     pub fn pid(&self) -> u32 {
-        let text = fs::read_to_string(self.path("tmp/one-xcp-monitor-0.pid")).unwrap();
+        let text = fs::read_to_string(self.path("state/monitor-0.pid")).unwrap();
         text.split(' ').next().unwrap().parse().unwrap()
     }
 
     pub fn log(&self) -> String {
-        fs::read_to_string(self.path("tmp/one-xcp-monitor-0.log")).unwrap_or_default()
+        fs::read_to_string(self.path("state/monitor-0.log")).unwrap_or_default()
     }
 }
 

@@ -17,8 +17,8 @@ fn suspended(id: u32) -> Vm<'static> {
 fn client(site: &Site, speed: u32, configuration: &[u8]) -> Child {
     let program = site.path("one-xcp");
     fs::copy(PROGRAM, &program).unwrap();
-    site.write("tmp/one-xcp-monitor-0.pid", "token");
-    fs::write(site.path("tmp/one-xcp-monitor-0.xml"), configuration).unwrap();
+    site.write("state/monitor-0.pid", "token");
+    fs::write(site.path("state/monitor-0.xml"), configuration).unwrap();
     let mut command: Command = site.command(&program);
     command.arg("--called-as").arg(site.control()).args(["monitor_client", "xcp", "0", "xcp-a", "token"]);
     command.args(["--speed", &speed.to_string()]).spawn().unwrap()

@@ -5,7 +5,6 @@ use crate::common::data_disk::{
 use crate::common::recorded_action::RecordedAction;
 use crate::common::{Host, Said, said, sparse_file};
 use std::collections::HashSet;
-use std::fs;
 use std::thread;
 
 /// Runs these actions on the VM at the same moment.
@@ -91,8 +90,7 @@ fn from_two_machines_at_once_no_device_is_given_twice() {
                     let (mut command, stdin) = action.command(host, uuid);
                     // Locks hold between the drivers of one machine.
                     let locks = host.path(&format!("locks-{number}"));
-                    fs::create_dir(&locks).unwrap();
-                    said(command.env("TMPDIR", locks), &stdin).ok();
+                    said(command.env("STATE_DIR", locks), &stdin).ok();
                 });
             }
         });

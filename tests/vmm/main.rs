@@ -26,6 +26,7 @@ mod resize_disk;
 mod shutdown;
 mod side_by_side;
 mod snapshots;
+mod state_dir;
 mod suspend;
 mod translated;
 mod traps;

@@ -82,10 +82,16 @@ pub fn settle(xe: &Xe, call: &Call, already: &str, is_done: impl Fn() -> Result<
     }
 }
 
-/// Removes what an attempt had made that was killed before it marked it; no guest has ever seen it.
-pub fn clear_remains(xe: &Xe, attempt: &str) {
+/// Removes what an attempt had made for a VM's disk that was killed before it marked it; no guest has ever seen it.
+/// Any other tag than that of an attempt removes nothing.
+pub fn clear_remains(xe: &Xe, vm_id: u32, attempt: &str) {
+    if !mark::is_attempt_tag(attempt) {
+        report::warn(format!("the lock of VM {vm_id} names {attempt:?}, which is no attempt of ours"));
+        return;
+    }
+    let is_of_vm = |vdi: &Vdi| mark::disk_of_vdi(&vdi.tags).is_some_and(|(of_vm, _)| of_vm == vm_id);
     let clear = || -> Result<()> {
-        for left in Vdi::with_tag(xe, attempt)? {
+        for left in Vdi::with_tag(xe, attempt)?.into_iter().filter(is_of_vm) {
             let vbds = Vbd::of_vdi(xe, &left.uuid)?;
             let is_used = vbds.iter().any(|vbd| vbd.is_attached || mark::disk_id(vbd).is_some());
             if !is_used && !left.is_a_snapshot {

@@ -5,7 +5,7 @@ use crate::action::{self, Caller};
 use crate::one::Conf;
 use crate::probe::{self, Counters, rrd_updates};
 use crate::process;
-use std::env;
+use crate::state_dir::StateDir;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
@@ -16,7 +16,7 @@ const CLOCK_LIMIT: Duration = Duration::from_secs(5);
 
 pub fn check(caller: &Caller, conf: &Conf, host: &str) -> Vec<Finding> {
     let mut found = vec![datastores(conf)];
-    found.extend(temporary());
+    found.extend(state_dir());
     found.extend(socket(conf).or_else(|| server(caller, conf, host)));
     found.extend(clock());
     found
@@ -48,12 +48,16 @@ fn datastores(conf: &Conf) -> Finding {
     }
 }
 
-/// Locks and what monitoring keeps.
-fn temporary() -> Option<Finding> {
-    let folder = env::temp_dir();
-    let why = tempfile::tempfile_in(&folder).err()?;
-    let text = format!("no file can be made in {}: {why}", folder.display());
-    Some(Finding::mend("temporary files", text, "make room or set TMPDIR: locks and monitoring need it"))
+/// Locks and what monitoring saves.
+fn state_dir() -> Option<Finding> {
+    let name = format!("doctor-{}", std::process::id());
+    let tried = StateDir::open().and_then(|dir| {
+        dir.replace(&name, "")?;
+        dir.remove(&name);
+        Ok(())
+    });
+    let why = tried.err()?;
+    Some(Finding::mend("state directory", format!("{why:#}"), "locks and monitoring need it: see STATE_DIR"))
 }
 
 const NO_FIGURES: &str = "monitoring tells no CPU, network and disk figures";

@@ -5,12 +5,13 @@ mod rounds;
 
 use super::cadence::Cadence;
 use super::clock::Clock;
-use super::files::{Files, Lock};
+use super::files::Files;
 use super::host::Host;
 use super::kind::Kind;
 use super::log::Log;
 use super::sender::Sender;
 use crate::action::Caller;
+use crate::file_lock::FileLock;
 use crate::one::MonitorConfiguration;
 use crate::one::monitor_configuration::ProbesPeriod;
 use crate::report::Result;
@@ -65,19 +66,18 @@ pub struct Client {
 
 pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     rustix::process::setsid().context("cannot begin a session")?;
-    let files = Files::of_host(args.host_id);
-    let log = Log::new(files.clone());
-    let done = prepare(caller, args, files, log);
+    let files = Files::of_host(args.host_id)?;
+    let done = prepare(caller, args, files.clone(), Log::new(files.clone()));
     if let Err(why) = &done {
-        Log::new(Files::of_host(args.host_id)).say("client", &format!("{why:#}"));
+        Log::new(files).say("client", &format!("{why:#}"));
     }
     let (client, lock) = done?;
     watch(&client, &lock)?;
     Ok(String::new())
 }
 
-fn prepare(caller: &Caller, args: &Args, files: Files, log: Log) -> Result<(Arc<Client>, Lock)> {
-    let mut lock = files.take_up(&args.token)?;
+fn prepare(caller: &Caller, args: &Args, files: Files, log: Log) -> Result<(Arc<Client>, FileLock)> {
+    let lock = files.take_up(&args.token)?;
     let text = files.read(CONFIGURATION)?.context("there is no configuration")?;
     let configuration = MonitorConfiguration::parse(&text)?;
     let sender = Sender::new(
@@ -103,7 +103,7 @@ fn prepare(caller: &Caller, args: &Args, files: Files, log: Log) -> Result<(Arc<
 }
 
 /// Starts a thread for each kind, so that one slow probe holds up no other, and waits for a reason to end.
-fn watch(client: &Arc<Client>, lock: &Lock) -> Result<()> {
+fn watch(client: &Arc<Client>, lock: &FileLock) -> Result<()> {
     let (mut wakes, signal) = UnixStream::pair().context("cannot watch for signals")?;
     wakes.set_read_timeout(Some(client.cadence.scaled(WATCH)))?;
     let early = Arc::new(AtomicBool::new(false));
@@ -125,7 +125,9 @@ fn watch(client: &Arc<Client>, lock: &Lock) -> Result<()> {
         }
         if client.host.stop.check().is_err() {
             break "told to end";
-        } else if !lock.is_current() {
+        }
+        lock.refresh();
+        if !lock.is_current() {
             break "another client has taken over";
         } else if last_there.elapsed() > client.cadence.scaled(GONE_LIMIT) {
             break "the drivers are gone";

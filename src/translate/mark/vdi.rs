@@ -21,6 +21,13 @@ pub fn attempt_tag() -> String {
     format!("one-attempt-{}-{}", now.as_nanos(), process::id())
 }
 
+/// Whether this is an [`attempt_tag`], and no other tag.
+pub fn is_attempt_tag(tag: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let numbers = tag.strip_prefix("one-attempt-").and_then(|rest| rest.split_once('-'));
+    numbers.is_some_and(|(time, pid)| is_number(time) && is_number(pid))
+}
+
 /// The tags of a VDI that is made for a VM's disk.
 pub fn vdi_tags(vm: &Uuid, vm_id: u32, disk_id: u32) -> Vec<String> {
     vec![vdi_tag(vm), vdi_name(vm_id, disk_id)]
@@ -57,4 +64,28 @@ pub fn disk_id_of_vdi(vm_id: u32, tags: &[String]) -> Option<u32> {
 /// Whether a VDI was made for a VM by its deployment, out of an image file.
 pub fn is_of_deployment(tags: &[String]) -> bool {
     tags.iter().any(|tag| tag.starts_with("one-vm-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_tag_of_an_attempt_is_one() {
+        assert!(is_attempt_tag(&attempt_tag()));
+        for tag in [
+            "",
+            "one-image-5",
+            "one-attempt-",
+            "one-attempt-1",
+            "one-attempt-1-",
+            "one-attempt--1",
+            "one-attempt-1-2 ",
+            "one-attempt-1-2,one-image-5",
+            "one-attempt-1-2\n",
+            "one-vm-1-2",
+        ] {
+            assert!(!is_attempt_tag(tag), "{tag:?}");
+        }
+    }
 }

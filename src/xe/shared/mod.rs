@@ -7,13 +7,12 @@
 mod answer_file;
 
 use super::{Call, Uuid, xe_error};
+use crate::file_lock::FileLock;
 use crate::report::Result;
 use crate::signal::Stop;
+use crate::state_dir::{self, StateDir};
 use answer_file::{now, read, write};
 use anyhow::anyhow;
-use rustix::fs::{FlockOperation, flock};
-use rustix::process::getuid;
-use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -31,10 +30,9 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// In a folder of this user's own, below the one for temporary files.
+    /// In the directory of our own.
     pub fn new() -> Shared {
-        let user = getuid().as_raw();
-        Shared::in_folder(std::env::temp_dir().join(format!("one-xcp-shared-{user}")))
+        Shared::in_folder(state_dir::path())
     }
 
     fn in_folder(folder: PathBuf) -> Shared {
@@ -66,34 +64,42 @@ impl Shared {
         ask: impl FnOnce() -> Result<String>,
     ) -> Result<String> {
         let wanted = now();
-        let Ok(mut file) = self.open(pool, call) else { return ask() };
-        let end = Instant::now() + limit;
-        while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let Ok(dir) = StateDir::at(&self.folder) else { return ask() };
+        let (name, end) = (name_of(pool, call), Instant::now() + limit);
+        let file = loop {
+            match FileLock::try_take(&dir, &name) {
+                Ok(Some(file)) => break file,
+                Ok(None) => {}
+                Err(_) => return ask(),
+            }
             stop.check()?;
             if Instant::now() > end {
                 return ask();
             }
             thread::sleep(LOOK_AGAIN);
-        }
+        };
         let key = format!("{pool} {call}");
-        if let Some(answer) = read(&mut file, &key, wanted) {
+        if let Some(answer) = read(&file.text(), &key, wanted) {
             return answer.map_err(|error| anyhow!(error).context(call.to_string()));
         }
         let begun = now();
         let answer = ask();
         // What cannot be shared is still answered.
         _ = match &answer {
-            Ok(text) => write(&mut file, &key, begun, Ok(text)),
-            Err(error) => xe_error(error).map_or(Ok(()), |error| write(&mut file, &key, begun, Err(error))),
+            Ok(text) => file.write(&write(&key, begun, Ok(text))),
+            Err(error) => match xe_error(error) {
+                Some(error) => file.write(&write(&key, begun, Err(error))),
+                None => Ok(()),
+            },
         };
         answer
     }
+}
 
-    fn open(&self, pool: &Uuid, call: &Call) -> Result<File> {
-        let mut hasher = DefaultHasher::new();
-        call.to_string().hash(&mut hasher);
-        answer_file::open(&self.folder, &format!("{pool}-{:016x}", hasher.finish()))
-    }
+fn name_of(pool: &Uuid, call: &Call) -> String {
+    let mut hasher = DefaultHasher::new();
+    call.to_string().hash(&mut hasher);
+    format!("shared-{pool}-{:016x}", hasher.finish())
 }
 
 impl Default for Shared {
@@ -179,8 +185,8 @@ mod tests {
     #[test]
     fn nobody_waits_longer_than_the_limit() {
         let (_dir, shared, pool) = shared();
-        let held = shared.open(&pool, &call("vm-list")).unwrap();
-        flock(&held, FlockOperation::LockExclusive).unwrap();
+        let folder = StateDir::at(&shared.folder).unwrap();
+        let _held = FileLock::try_take(&folder, &name_of(&pool, &call("vm-list"))).unwrap().unwrap();
         let limit = Duration::from_millis(50);
         let answer =
             shared.answer(&pool, &call("vm-list"), limit, &Stop::default(), || Ok("asked".to_owned()));
