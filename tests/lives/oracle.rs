@@ -62,11 +62,11 @@ pub fn check_success(world: &World, slot: usize, operation: Operation) -> Result
             for (index, disk) in vm.disks.iter().enumerate() {
                 let file = world.file(slot, index);
                 if !disk::file_holds(&file, &disk.bytes) {
-                    return Err(format!("powered off, and {} is not what the guest wrote", file.display()));
+                    return Err(format!("not written back: disk {} of VM {}", disk.disk_id, vm.vm_id));
                 }
             }
             let left = pool.records(vm.vm_id).len();
-            if left > 0 { Err(format!("powered off, and {left} records are left")) } else { Ok(()) }
+            if left > 0 { Err(format!("powered off: {left} records are left")) } else { Ok(()) }
         }
         Operation::Suspend => {
             let pool = Pool::read(&world.host);
