@@ -88,7 +88,7 @@ fn end(child: &mut Child) {
 
 /// Runs the rounds in this process and prints its figures.
 fn measured(rounds: u32) {
-    let files = Files::of_host(0);
+    let files = Files::of_host(0).unwrap();
     let log = Log::new(files.clone());
     let bytes = a_round(&files, &log);
     assert!(bytes > 0);
