@@ -67,8 +67,11 @@ fn it_is_called_from_its_own_folder_with_nothing_but_the_document_to_say() {
     site.vms(&[running(1)]);
     fs::write(site.path("remotes/VERSION"), "7.4.0\n").unwrap();
     site.executable("remotes/im/xcp-probes.d/host/system/rack", "#!/bin/sh\necho RACK=7\n");
-    // MONITOR_HOST cannot be told.
-    fs::remove_file(site.path("records/host-data-source-query")).unwrap();
+    // MONITOR_HOST cannot be told: without its CPU's use it would be, but not without its memory.
+    let hosts = fs::read_to_string(site.path("records/host-list")).unwrap();
+    let without = hosts.replace("memory-free ( RO): 8589934592", "memory-free ( RO): unknown");
+    assert_ne!(hosts, without);
+    site.write("records/host-list", &without);
     let mut command = site.command("bash");
     // As run_monitord_client does.
     command.args(["-c", r#"cd "$0" && ./monitord-client_control.sh xcp 0 xcp-a 2>&1"#]);

@@ -313,3 +313,12 @@ fn figures_of_cpu_network_and_disks_come_from_xapis_socket() {
     );
     assert!(said.ok().contains("VM = [ ID=\"1\""));
 }
+
+#[test]
+fn without_measurements_the_hosts_memory_is_told() {
+    let host = Host::new();
+    host.sim(&["fail", "host-data-source-query", "--always"]);
+    let told = probe(&host, "host/monitor", "xcp-monitor", &["xcp", "0", "xcp-a"]).ok();
+    assert!(told.contains("USEDMEMORY=") && told.contains("FREEMEMORY="), "{told}");
+    assert!(!told.contains("CPU="), "{told}");
+}

@@ -3,6 +3,7 @@
 use super::Caller;
 use crate::one::{Message, Release};
 use crate::report::{self, Result};
+use crate::translate::figure;
 use crate::translate::vm_state::{self, State};
 use crate::xe::{PowerState, Uuid, vm};
 use std::fmt::Write;
@@ -89,8 +90,8 @@ fn one_line(sample: &Sample, says_used: bool) -> String {
     if sample.state == 'a' {
         _ = write!(line, " {used}MEMORY={}", sample.memory_kib);
     }
-    if let Some(cpu) = sample.cpu_percent {
-        _ = write!(line, " {used}CPU={cpu:.1}");
+    if let Some(cpu) = sample.cpu_percent.and_then(figure::decimal) {
+        _ = write!(line, " {used}CPU={cpu}");
     }
     for (name, count) in &sample.counted {
         if !says_used || COUNTED_BEFORE_4_14.contains(name) {
@@ -112,7 +113,7 @@ fn json(uuid: &Uuid, sample: &Sample) -> String {
         text(sample.power_state.map(|state| state.to_string())),
         text(sample.resident_on.as_ref().map(Uuid::to_string)),
         sample.memory_kib,
-        sample.cpu_percent.map_or("null".to_owned(), |cpu| format!("{cpu:.1}")),
+        sample.cpu_percent.and_then(figure::decimal).unwrap_or("null".to_owned()),
     )
 }
 
@@ -122,8 +123,8 @@ fn table(uuid: &Uuid, sample: &Sample) -> String {
     let mut table =
         format!("DEPLOY_ID    {uuid}\nSTATE        {} ({power_state})\nHOST         {host}\n", sample.state);
     _ = write!(table, "MEMORY       {} MB", sample.memory_kib / 1024);
-    if let Some(cpu) = sample.cpu_percent {
-        _ = write!(table, "\nCPU          {cpu:.1} %");
+    if let Some(cpu) = sample.cpu_percent.and_then(figure::decimal) {
+        _ = write!(table, "\nCPU          {cpu} %");
     }
     for (name, count) in &sample.counted {
         _ = write!(table, "\n{name:<12} {count}");

@@ -51,8 +51,8 @@ pub fn run(client: &Client) {
         match round.observe(client) {
             Ok(()) => {
                 client.log.well(Kind::StateVm.name());
-                round.failing = false;
                 round.tell(client);
+                round.failing = false;
             }
             Err(why) => {
                 client.failed(Kind::StateVm, &why, !round.failing);
@@ -86,10 +86,11 @@ impl Round {
         Ok(())
     }
 
-    /// Sends what has changed, or all when it is time for that or onemonitord was away.
+    /// Sends what has changed; all when it is time for that, when onemonitord was away, and when the round before has
+    /// failed: OpenNebula may have taken the host for failed and its VMs for UNKNOWN.
     fn tell(&mut self, client: &Client) {
         let was_reachable = client.reachable.load(Ordering::Relaxed);
-        let whole = !was_reachable || Instant::now() >= self.next_sync;
+        let whole = !was_reachable || self.failing || Instant::now() >= self.next_sync;
         let states = if whole {
             self.memory.all() + &self.imported.all()
         } else {

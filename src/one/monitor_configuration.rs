@@ -155,6 +155,26 @@ mod tests {
         assert_eq!(read.probes_period, ProbesPeriod { state_vm: 7, ..ProbesPeriod::default() });
     }
 
+    /// monitord.conf of 5.12 to 6.10 knows no EXEC_VM; the order of sections differs.
+    #[test]
+    fn configurations_of_older_releases_are_read() {
+        let im_mad = "<IM_MAD><ARGUMENTS>-r 3 -t 15 -w 90 xcp</ARGUMENTS><EXECUTABLE>one_im_ssh</EXECUTABLE>\
+            <NAME>xcp</NAME><SUNSTONE_NAME>XCP</SUNSTONE_NAME><THREADS>0</THREADS></IM_MAD>";
+        let network = "<NETWORK><ADDRESS>0.0.0.0</ADDRESS><MONITOR_ADDRESS>auto</MONITOR_ADDRESS><PORT>4124</PORT>\
+            <PRIKEY/><PUBKEY/><THREADS>8</THREADS></NETWORK>";
+        let periods = "<PROBES_PERIOD><BEACON_HOST>30</BEACON_HOST><MONITOR_HOST>120</MONITOR_HOST>\
+            <MONITOR_VM>30</MONITOR_VM><STATE_VM>5</STATE_VM><SYNC_STATE_VM>180</SYNC_STATE_VM>\
+            <SYSTEM_HOST>600</SYSTEM_HOST></PROBES_PERIOD>";
+        let host = "<DATASTORE_LOCATION>/var/lib/one//datastores</DATASTORE_LOCATION><HOST_ID>3</HOST_ID>";
+        for parts in [[im_mad, network, periods, host], [host, periods, im_mad, network]] {
+            let text = format!("<MONITOR_CONFIGURATION>{}</MONITOR_CONFIGURATION>", parts.concat());
+            let read = MonitorConfiguration::parse(&text).unwrap();
+            assert_eq!((read.host_id, &read.network), (3, &Network::default()), "{text}");
+            assert_eq!(read.probes_period, ProbesPeriod::default());
+            assert_eq!(read.monitor_address("xcp", Some("fd00::5 50022 22")).unwrap(), "fd00::5");
+        }
+    }
+
     #[test]
     fn auto_is_where_the_connection_came_from() {
         let text = include_str!("../../tests/recorded/opennebula-7.4/run_monitord_client/stdin");

@@ -4,8 +4,8 @@ use super::counters::Figure;
 use super::{Subject, number, of_host};
 use crate::parallel;
 use crate::report::Result;
+use crate::translate::figure;
 use crate::xe::{Record, call};
-use anyhow::Context;
 
 pub fn run(subject: &Subject<'_>) -> Result<String> {
     let (xe, uuid) = (subject.xe, subject.host.to_string());
@@ -19,25 +19,25 @@ pub fn run(subject: &Subject<'_>) -> Result<String> {
         || xe.run(&call("host-data-source-query").set("data-source", "cpu_avg").set("uuid", &uuid)),
     );
     let (total_bytes, free_bytes, cores) = host?;
-    let total_cpu = 100.0 * cores.parse::<f64>().context("cpu_info: cpu_count")?;
-    let load = load?;
-    let used_cpu = total_cpu * load.trim().parse::<f64>().with_context(|| format!("cpu_avg is {load:?}"))?;
     let mut text = String::new();
     number(&mut text, "USEDMEMORY", total_bytes.saturating_sub(free_bytes) / 1024);
     number(&mut text, "FREEMEMORY", free_bytes / 1024);
-    // For a few seconds after its start XAPI has measured nothing, and says nan.
-    if used_cpu.is_finite() {
-        let used_cpu = used_cpu.clamp(0.0, total_cpu);
-        number(&mut text, "USEDCPU", format!("{used_cpu:.0}"));
-        number(&mut text, "FREECPU", format!("{:.0}", total_cpu - used_cpu));
+    // Without xcp-rrdd XAPI measures nothing and the call fails; for a few seconds after its start it says nan.
+    let total_cpu = cores.parse::<u32>().ok().map(|cores| 100.0 * f64::from(cores));
+    let load = load.ok().and_then(|load| load.trim().parse::<f64>().ok()).filter(|load| load.is_finite());
+    if let (Some(total_cpu), Some(load)) = (total_cpu, load) {
+        let used_cpu = (total_cpu * load).clamp(0.0, total_cpu);
+        for (name, percent) in [("USEDCPU", used_cpu), ("FREECPU", total_cpu - used_cpu)] {
+            number(&mut text, name, figure::whole(percent).unwrap_or_default());
+        }
     }
     if let Some(counters) = subject.counters {
-        for (figure, name) in [(Figure::NetRx, "NETRX"), (Figure::NetTx, "NETTX")] {
-            if let Some(bytes) = counters.count(subject.host, figure) {
+        for (counted, name) in [(Figure::NetRx, "NETRX"), (Figure::NetTx, "NETTX")] {
+            if let Some(bytes) = counters.count(subject.host, counted) {
                 number(&mut text, name, bytes);
             }
-            if let Some(rate) = counters.per_second(subject.host, figure) {
-                number(&mut text, &format!("{name}_BW"), format!("{rate:.1}"));
+            if let Some(rate) = counters.per_second(subject.host, counted).and_then(figure::decimal) {
+                number(&mut text, &format!("{name}_BW"), rate);
             }
         }
     }

@@ -4,7 +4,7 @@ use super::counters::COUNTED;
 use super::{Counters, Details, Subject, of_host_or_pool};
 use crate::one::Release;
 use crate::report::Result;
-use crate::translate::mark;
+use crate::translate::{figure, mark};
 use crate::xe::{Record, Uuid, record::map_value};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -80,8 +80,8 @@ pub fn all(subject: &Subject<'_>) -> Result<Vec<Use>> {
     }
     let told = |vm: Resident| {
         let mut text = vm.describe(subject.counters, &details);
-        if let Some(cpu) = asked.get(&vm.uuid) {
-            _ = writeln!(text, "CPU=\"{cpu:.1}\"");
+        if let Some(cpu) = asked.get(&vm.uuid).copied().and_then(figure::decimal) {
+            _ = writeln!(text, "CPU=\"{cpu}\"");
         }
         Use { text, uuid: vm.uuid, vm_id: vm.vm_id }
     };
@@ -116,16 +116,16 @@ impl Resident {
 
 /// CPU in percent of one CPU, and the counters.
 fn measured(text: &mut String, uuid: &Uuid, counters: &Counters) {
-    if let Some(cpu) = counters.cpu_percent(uuid) {
-        _ = writeln!(text, "CPU=\"{cpu:.1}\"");
+    if let Some(cpu) = counters.cpu_percent(uuid).and_then(figure::decimal) {
+        _ = writeln!(text, "CPU=\"{cpu}\"");
     }
-    for (figure, name) in COUNTED {
-        if let Some(count) = counters.count(uuid, figure) {
+    for (counted, name) in COUNTED {
+        if let Some(count) = counters.count(uuid, counted) {
             _ = writeln!(text, "{name}=\"{count}\"");
         }
         // What Sunstone draws since 7.0 (fireedge, modules/resources/VirtualMachine/Tabs/Network/graphs.js).
-        if let Some(rate) = counters.per_second(uuid, figure) {
-            _ = writeln!(text, "{name}_BW=\"{rate:.1}\"");
+        if let Some(rate) = counters.per_second(uuid, counted).and_then(figure::decimal) {
+            _ = writeln!(text, "{name}_BW=\"{rate}\"");
         }
     }
 }

@@ -3,6 +3,7 @@
 pub mod boot;
 pub mod cpu;
 pub mod device;
+pub mod figure;
 pub mod mark;
 pub mod memory;
 pub mod pci;

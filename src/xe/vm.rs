@@ -186,14 +186,15 @@ pub struct MemoryLimits {
     pub static_max_bytes: u64,
 }
 
-/// How much each of its CPUs is in use now, added up, in percent of one CPU.
+/// How much each of its CPUs is in use now, added up, in percent of one CPU; NaN where none was measured.
 pub fn cpu_percent(xe: &Xe, uuid: &Uuid) -> Result<f64> {
     let map = xe.param_get("vm", uuid, "VCPUs-utilisation")?;
     let shares = map.split("; ").filter_map(|pair| pair.split_once(": "));
-    let sum: f64 = shares
-        .map(|(_cpu, share)| {
-            share.trim().parse::<f64>().with_context(|| format!("VCPUs-utilisation is {map:?}"))
-        })
-        .sum::<Result<f64>>()?;
-    Ok(sum * 100.0)
+    let shares = shares.map(|(_cpu, share)| {
+        share.trim().parse::<f64>().with_context(|| format!("VCPUs-utilisation is {map:?}"))
+    });
+    // One that was plugged in a moment ago has not been measured yet.
+    let measured: Vec<f64> = shares.collect::<Result<Vec<f64>>>()?;
+    let measured: Vec<f64> = measured.into_iter().filter(|share| (0.0..=2.0).contains(share)).collect();
+    Ok(if measured.is_empty() { f64::NAN } else { 100.0 * measured.iter().sum::<f64>() })
 }

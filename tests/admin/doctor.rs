@@ -1,8 +1,10 @@
 //! `one-xcp doctor`: pools and machines with something broken, and what it advises.
 use crate::common::{Host, PROGRAM, Said};
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
+use std::thread;
 
 /// A host where nothing is broken; the socket is XAPI's.
 fn healthy(options: &[&str]) -> (Host, UnixListener) {
@@ -11,7 +13,34 @@ fn healthy(options: &[&str]) -> (Host, UnixListener) {
     script(&host, "bin/timedatectl", "echo 'System clock synchronized: yes'");
     let socket = UnixListener::bind(host.path("xapi")).unwrap();
     let path = host.path("xapi").display().to_string();
+    let measured = "<xport><meta><step>5</step><legend></legend></meta><data></data></xport>";
+    answer(&socket, format!("200 OK\r\nContent-Length: {}\r\n\r\n{measured}", measured.len()));
     (host.set("XAPI_SOCKET", &path), socket)
+}
+
+/// Answers whoever asks on the socket.
+fn answer(socket: &UnixListener, with: String) {
+    let socket = socket.try_clone().unwrap();
+    thread::spawn(move || {
+        for mut stream in socket.incoming().flatten() {
+            let mut request = String::new();
+            _ = BufReader::new(&stream).read_line(&mut request);
+            if request.starts_with("GET /rrd_updates?") {
+                _ = stream.write_all(format!("HTTP/1.1 {with}").as_bytes());
+            }
+        }
+    });
+}
+
+#[test]
+fn without_xcp_rrdd_the_missing_figures_are_noted() {
+    let (host, _socket) = healthy(&[]);
+    let socket = UnixListener::bind(host.path("no-rrdd")).unwrap();
+    answer(&socket, "404 Not Found\r\nContent-Length: 0\r\n\r\n".to_owned());
+    let path = host.path("no-rrdd").display().to_string();
+    let shown = doctor(&host.set("XAPI_SOCKET", &path), &["xcp-a"]).ok();
+    let line = shown.lines().find(|line| line.starts_with("note  metrics: ")).unwrap();
+    assert!(line.contains("XAPI answers on") && line.contains("404") && line.contains("xcp-rrdd"), "{line}");
 }
 
 fn script(host: &Host, below: &str, text: &str) {

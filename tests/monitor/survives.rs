@@ -44,6 +44,28 @@ fn it_ends_when_its_script_or_its_program_is_gone_for_good() {
     }
 }
 
+/// OpenNebula shows the VMs of a host that fails as UNKNOWN, and waits for a word of each.
+#[test]
+fn after_a_round_that_failed_all_vms_are_told() {
+    let monitord = Monitord::new();
+    let site = Site::new(monitord.port);
+    site.vms(&[running(1), running(2)]);
+    site.start().ok();
+    // The answer to the start has told of both: nothing of them is sent while nothing changes.
+    monitord.wait_for("MONITOR_VM", "", 0);
+    let listed = fs::read_to_string(site.path("records/vm-list")).unwrap();
+    site.write("records/vm-list", "uuid ( RO)           : none\n\n\n");
+    eventually("a round fails", || site.log().contains("STATE_VM"));
+    let before = monitord.count();
+    site.write("records/vm-list", &listed);
+    let told = monitord.wait_for("STATE_VM", &state(1, "RUNNING"), before);
+    assert!(
+        told.text.contains(&state(2, "RUNNING")) && told.text.contains("SYNC_STATE=yes"),
+        "{}",
+        told.text
+    );
+}
+
 /// Ten times as fast as a real onemonitord has it, all else as it was recorded (STATE_VM every 5 s, BEACON_HOST every
 /// 10 s): 70 s without onemonitord, in which 14 rounds of STATE_VM pass, are 7 s. By then tries in vain are half a
 /// minute apart.

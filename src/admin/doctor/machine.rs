@@ -17,7 +17,7 @@ const CLOCK_LIMIT: Duration = Duration::from_secs(5);
 pub fn check(caller: &Caller, conf: &Conf, host: &str) -> Vec<Finding> {
     let mut found = vec![datastores(conf)];
     found.extend(state_dir());
-    found.extend(socket(conf).or_else(|| server(caller, conf, host)));
+    found.extend(socket(caller, conf, host).or_else(|| server(caller, conf, host)));
     found.extend(clock());
     found
 }
@@ -82,14 +82,20 @@ fn server(caller: &Caller, conf: &Conf, host: &str) -> Option<Finding> {
     })
 }
 
-fn socket(conf: &Conf) -> Option<Finding> {
+/// On the host. XAPI may answer, and have nobody who measures: xcp-rrdd is a daemon of its own.
+fn socket(caller: &Caller, conf: &Conf, host: &str) -> Option<Finding> {
     let socket = action::xapi_socket(conf)?;
     let shown = socket.display();
-    Some(match UnixStream::connect(Path::new(&socket)) {
-        Ok(_) => Finding::fine("metrics", format!("XAPI answers on {shown}")),
+    if let Err(why) = UnixStream::connect(Path::new(&socket)) {
+        let text = format!("cannot reach XAPI on {shown}: {why}");
+        return Some(Finding::note("metrics", text, format!("{NO_FIGURES}; see XAPI_SOCKET")));
+    }
+    let xapi = caller.xapi(conf, host).ok()??;
+    Some(match rrd_updates::add_to(&mut Counters::default(), &xapi, probe::unix_time()) {
+        Ok(()) => Finding::fine("metrics", format!("XAPI answers on {shown}, with what it measures")),
         Err(why) => {
-            let text = format!("cannot reach XAPI on {shown}: {why}");
-            Finding::note("metrics", text, format!("{NO_FIGURES}; see XAPI_SOCKET"))
+            let text = format!("XAPI answers on {shown}, and not with what it measures: {why:#}");
+            Finding::note("metrics", text, format!("{NO_FIGURES}; on the host: systemctl restart xcp-rrdd"))
         }
     })
 }

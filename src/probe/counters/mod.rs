@@ -31,6 +31,13 @@ pub const COUNTED: [(Figure, &str); 6] = [
 /// Who was not measured for so long is forgotten: a VM that is gone, or on another host for good.
 const FORGOTTEN_SECONDS: u64 = 3600;
 
+/// A terabyte a second, which no device reaches: more is no measurement.
+const MOST_PER_SECOND: f64 = 1e12;
+/// Two whole CPUs' time of one CPU: what is measured is a little off where the time between is short.
+const MOST_OF_A_CPU: f64 = 2.0;
+/// What OpenNebula can read of a counter, and what one second adds to is still seen.
+const MOST_COUNTED: f64 = 9e15;
+
 /// What was measured so far of the host and each of its VMs.
 #[derive(Clone, Debug, Default)]
 pub struct Counters {
@@ -91,10 +98,12 @@ impl Counters {
         });
     }
 
-    /// Adds a rate that held for `step` seconds until `time`. What is no rate (NaN: not measured) is left out.
+    /// Adds a rate that held for `step` seconds until `time`. What is no rate (NaN: not measured; below 0, or more than
+    /// there can be) is left out.
     pub fn add(&mut self, owner: &Uuid, figure: Figure, rate: f64, time: u64, step: f64) {
         self.last_time = self.last_time.max(time);
-        if !rate.is_finite() || rate < 0.0 {
+        let most = if figure == Figure::Cpu { MOST_OF_A_CPU } else { MOST_PER_SECOND };
+        if !(0.0..=most).contains(&rate) {
             return;
         }
         if !self.owners.contains_key(owner) {
@@ -107,7 +116,7 @@ impl Counters {
             owner.seconds += step;
         }
         if let Some(count) = place(figure).and_then(|place| owner.counts.get_mut(place)) {
-            *count = Some(count.unwrap_or(0.0) + rate * step);
+            *count = Some((count.unwrap_or(0.0) + rate * step).min(MOST_COUNTED));
             return;
         }
         owner.cpu_seconds += rate * step;
@@ -163,6 +172,35 @@ mod tests {
         assert_eq!(counters.per_second(&uuid(), Figure::NetRx), None);
         assert_eq!(counters.count(&uuid(), Figure::NetRx), None);
         assert_eq!(counters.cpu_percent(&uuid()), Some(0.0));
+    }
+
+    #[test]
+    fn what_cannot_be_is_not_counted() {
+        let mut counters = Counters::default();
+        counters.begin(1000);
+        for rate in [1e308, f64::MAX, 1e13, f64::INFINITY, f64::NAN, -0.5] {
+            counters.add(&uuid(), Figure::NetRx, rate, 1005, 5.0);
+            counters.add(&uuid(), Figure::Cpu, rate, 1005, 5.0);
+        }
+        counters.add(&uuid(), Figure::NetRx, 100.0, 1005, 5.0);
+        counters.add(&uuid(), Figure::Cpu, 0.5, 1005, 5.0);
+        assert_eq!(counters.count(&uuid(), Figure::NetRx), Some(500));
+        assert_eq!(counters.cpu_percent(&uuid()), Some(50.0));
+        // A CPU that was plugged in has no measurement at first, and then its own.
+        counters.begin(1005);
+        counters.add(&uuid(), Figure::Cpu, 1.0, 1010, 5.0);
+        counters.add(&uuid(), Figure::Cpu, f64::NAN, 1010, 5.0);
+        counters.add(&uuid(), Figure::Cpu, 1.0, 1015, 5.0);
+        counters.add(&uuid(), Figure::Cpu, 1.0, 1015, 5.0);
+        assert_eq!(counters.cpu_percent(&uuid()), Some(150.0));
+        for _ in 0..10_000 {
+            counters.add(&uuid(), Figure::DiskWrBytes, 1e12, 1020, 5.0);
+        }
+        assert_eq!(counters.count(&uuid(), Figure::DiskWrBytes), Some(9_000_000_000_000_000));
+        let saved = format!("1000\n{} 1000 1e300 inf -1 NaN - 7\n", uuid());
+        let loaded = Counters::load(&saved);
+        let counts = COUNTED.map(|(figure, _)| loaded.count(&uuid(), figure));
+        assert_eq!(counts, [None, None, None, None, None, Some(7)]);
     }
 
     #[test]

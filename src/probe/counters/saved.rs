@@ -1,6 +1,6 @@
 //! The counters in a file, for the next client of the host: the time, and a line of counts for each owner.
 
-use super::{Counters, Owner};
+use super::{Counters, MOST_COUNTED, Owner};
 use crate::xe::Uuid;
 use std::fmt::Write;
 
@@ -29,7 +29,7 @@ impl Counters {
             let uuid: Uuid = words.next()?.parse().ok()?;
             let mut owner = Owner { last_time: words.next()?.parse().ok()?, ..Owner::default() };
             for (count, word) in owner.counts.iter_mut().zip(words) {
-                *count = word.parse().ok().filter(|count: &f64| count.is_finite() && *count >= 0.0);
+                *count = word.parse().ok().filter(|count: &f64| (0.0..=MOST_COUNTED).contains(count));
             }
             Some((uuid, owner))
         });

@@ -6,7 +6,7 @@ mod legend;
 use super::counters::Counters;
 use crate::report::Result;
 use crate::xapi::Xapi;
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use legend::{Entry, entry};
 use quick_xml::Reader;
 use quick_xml::events::Event;
@@ -19,6 +19,8 @@ const FINE: (u64, u64) = (5, 600);
 const COARSE: (u64, u64) = (60, 7200);
 /// Without an earlier round: enough for one measurement.
 const FIRST_SECONDS: u64 = 10;
+/// What is kept for longest is measured every day.
+const LONGEST_STEP_SECONDS: f64 = 86_400.0;
 
 /// Adds what was measured since the last time. `now` is in seconds since 1970.
 pub fn add_to(counters: &mut Counters, xapi: &Xapi, now: u64) -> Result<()> {
@@ -77,7 +79,10 @@ fn read(counters: &mut Counters, document: impl BufRead, after: u64) -> Result<(
             }
             Event::Text(piece) => text.push_str(&piece),
             Event::End(element) => match element.name().as_ref() {
-                "step" => step = text.trim().parse().context("step")?,
+                "step" => {
+                    step = text.trim().parse().context("step")?;
+                    ensure!(step > 0.0 && step <= LONGEST_STEP_SECONDS, "step is {step} seconds");
+                }
                 "entry" => columns.push(entry(&text)),
                 "t" => time = text.trim().parse().context("t")?,
                 "v" => {
@@ -181,6 +186,21 @@ mod tests {
             let bytes = counters.count(&vm, Figure::NetRx).unwrap();
             let first = 100 * (there - 2990).min(595);
             assert!((first + 8000..=first + 9500).contains(&bytes), "{there}: {bytes}");
+        }
+    }
+
+    #[test]
+    fn figures_that_cannot_be_are_left_out() {
+        let vm: Uuid = VM.parse().unwrap();
+        let mut counters = Counters::default();
+        let text = document(&[(1005, "1e308 0.5 1e308 0 NaN"), (1010, "-1e308 0.5 100 0 inf")]);
+        read(&mut counters, text.as_bytes(), 1000).unwrap();
+        assert_eq!(counters.cpu_percent(&vm), Some(50.0));
+        assert_eq!(counters.count(&vm, Figure::NetRx), Some(500));
+        assert_eq!(counters.count(&vm, Figure::DiskRdIops), None);
+        for step in ["NaN", "0", "-5", "1e308", "inf", "five"] {
+            let text = text.replace("<step>5</step>", &format!("<step>{step}</step>"));
+            assert!(read(&mut Counters::default(), text.as_bytes(), 1000).is_err(), "{step}");
         }
     }
 
