@@ -42,6 +42,7 @@ use crate::signal::Stop;
 use crate::state_dir;
 use crate::xapi::{Server, Trust, Xapi};
 use crate::xe::Xe;
+use crate::xe::host::without_brackets;
 use anyhow::{Context, ensure};
 use identity::Identity;
 use std::path::{Path, PathBuf};
@@ -98,9 +99,9 @@ impl Caller {
             Some(NAMED_HOST) => {
                 ensure!(!host.is_empty(), "XE_SERVER is {NAMED_HOST}, but no host was named");
                 ensure!(!host.starts_with('-'), "{host:?} is not a host's name");
-                Some(host.to_owned())
+                Some(without_brackets(host).to_owned())
             }
-            other => other.map(str::to_owned),
+            other => other.map(|server| without_brackets(server).to_owned()),
         };
         let password_file = conf.optional("XE_PASSWORD_FILE").map(PathBuf::from);
         if let (Some(server), Some(file)) = (&server, &password_file) {
@@ -133,7 +134,7 @@ impl Caller {
         let server = conf.optional("XE_SERVER").filter(|_| conf.given("XAPI_SOCKET").is_none());
         let Some(server) = server else { return Ok(xapi_socket(conf).map(Xapi::Socket)) };
         // Only the host that a VM runs on has its console, and measures it: it, not the coordinator, is asked.
-        let name = if host.is_empty() && server != NAMED_HOST { server } else { host };
+        let name = without_brackets(if host.is_empty() && server != NAMED_HOST { server } else { host });
         let trust = Trust::read(conf.text("XAPI_FINGERPRINT", ""), conf.optional("XAPI_CA_FILE"))?;
         Ok(Some(Xapi::Server(Server {
             name: name.to_owned(),

@@ -6,6 +6,7 @@ use super::kind::Kind;
 use super::message::Message;
 use crate::one::MonitorConfiguration;
 use crate::report::Result;
+use crate::xe::host::without_brackets;
 use anyhow::{Context, anyhow};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
@@ -36,7 +37,7 @@ impl Sender {
         let network = &configuration.network;
         let pubkey = network.pubkey.trim();
         Ok(Sender {
-            address: configuration.monitor_address(im_mad, ssh_client)?.to_owned(),
+            address: without_brackets(configuration.monitor_address(im_mad, ssh_client)?).to_owned(),
             port: network.port,
             host_id: configuration.host_id,
             cipher: (!pubkey.is_empty()).then(|| Cipher::parse(pubkey)).transpose()?,

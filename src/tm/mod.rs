@@ -132,7 +132,7 @@ impl Call<'_> {
     /// What follows the host in `FRONTEND:SOURCE`.
     fn source(&self, index: usize) -> Result<crate::xe::Uuid> {
         let text = self.words.get(index).context("the image's source is missing")?;
-        let source = text.split_once(':').map_or(text.as_str(), |(_, source)| source);
+        let source = text.rsplit_once(':').map_or(text.as_str(), |(_, source)| source);
         source.parse().context("the image's source")
     }
 

@@ -34,12 +34,16 @@ const SECTIONS: [(&str, &str, &str); 13] = [
 const DISK: [&str; 6] = ["CACHE", "IO", "DISCARD", "IOTHREAD", "VIRTIO_BLK_QUEUES", "RECOVERY_SNAPSHOT_FREQ"];
 
 /// Attributes of each NIC.
-const NIC: [(&str, &str); 6] = [
+const NIC: [(&str, &str); 7] = [
     ("MODEL", "XAPI gives every guest the same network device"),
     ("VIRTIO_QUEUES", "XAPI has no such setting"),
     ("INBOUND_AVG_BW", "XAPI limits only what a guest sends"),
     ("INBOUND_PEAK_BW", "XAPI limits only what a guest sends"),
     ("OUTBOUND_PEAK_BW", "XAPI knows one limit, OUTBOUND_AVG_BW"),
+    (
+        "MTU",
+        "a NIC has the MTU of its network in XAPI: xe network-param-set uuid=… MTU=…, before the VM starts",
+    ),
     ("SCRIPT", "XAPI plugs the device in by itself"),
 ];
 

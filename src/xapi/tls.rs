@@ -1,5 +1,7 @@
 //! TLS to a host. No certificate is taken unchecked.
 
+mod pinned_key;
+
 use super::Connection;
 use super::trust::{Fingerprint, Trust};
 use crate::report::Result;
@@ -106,6 +108,13 @@ impl Check {
     }
 }
 
+impl Check {
+    fn is_pinned(&self, certificate: &CertificateDer<'_>) -> bool {
+        let found: Fingerprint = Sha256::digest(certificate).into();
+        self.fingerprints.contains(&found)
+    }
+}
+
 impl ServerCertVerifier for Check {
     fn verify_server_cert(
         &self,
@@ -115,10 +124,10 @@ impl ServerCertVerifier for Check {
         ocsp: &[u8],
         now: UnixTime,
     ) -> std::result::Result<ServerCertVerified, Error> {
-        let found: Fingerprint = Sha256::digest(certificate).into();
-        if self.fingerprints.contains(&found) {
+        if self.is_pinned(certificate) {
             return Ok(ServerCertVerified::assertion());
         }
+        let found: Fingerprint = Sha256::digest(certificate).into();
         let signed = match &self.signed {
             Some(signed) => signed.verify_server_cert(certificate, between, name, ocsp, now),
             None => Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)),
@@ -136,7 +145,12 @@ impl ServerCertVerifier for Check {
         signature: &DigitallySignedStruct,
     ) -> std::result::Result<HandshakeSignatureValid, Error> {
         let known = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, known)
+        match verify_tls12_signature(message, certificate, signature, known) {
+            Err(Error::InvalidCertificate(_)) if self.is_pinned(certificate) => {
+                pinned_key::verify_tls12(message, certificate, signature, known)
+            }
+            checked => checked,
+        }
     }
 
     fn verify_tls13_signature(
@@ -146,10 +160,82 @@ impl ServerCertVerifier for Check {
         signature: &DigitallySignedStruct,
     ) -> std::result::Result<HandshakeSignatureValid, Error> {
         let known = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, known)
+        match verify_tls13_signature(message, certificate, signature, known) {
+            Err(Error::InvalidCertificate(_)) if self.is_pinned(certificate) => {
+                pinned_key::verify_tls13(message, certificate, signature, known)
+            }
+            checked => checked,
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::server::{ClientHello, ResolvesServerCert};
+    use rustls::sign::CertifiedKey;
+    use rustls::version::{TLS12, TLS13};
+    use rustls::{ServerConfig, ServerConnection, SupportedProtocolVersion};
+    use std::io::{Read, Write as _};
+    use std::net::TcpListener;
+    use std::thread;
+
+    /// Made for this test, as XenServer up to 7.1 makes its own: X.509 version 1, RSA.
+    const VERSION_1: &[u8] = include_bytes!("../../tests/x509-version-1.pem");
+
+    #[derive(Debug)]
+    struct Given(Arc<CertifiedKey>);
+
+    impl ResolvesServerCert for Given {
+        fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+            Some(Arc::clone(&self.0))
+        }
+    }
+
+    fn certificate() -> CertificateDer<'static> {
+        CertificateDer::from_pem_slice(VERSION_1).unwrap()
+    }
+
+    /// Serves the certificate with this key; gives back the port.
+    fn serve(version: &'static SupportedProtocolVersion, key: PrivateKeyDer<'static>) -> u16 {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let key = provider.key_provider.load_private_key(key).unwrap();
+        let given = Given(Arc::new(CertifiedKey::new(vec![certificate()], key)));
+        let config =
+            ServerConfig::builder_with_provider(provider).with_protocol_versions(&[version]).unwrap();
+        let config = Arc::new(config.with_no_client_auth().with_cert_resolver(Arc::new(given)));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let mut stream =
+                    StreamOwned::new(ServerConnection::new(Arc::clone(&config)).unwrap(), stream);
+                _ = stream.write_all(b"it is me").and_then(|()| stream.flush());
+            }
+        });
+        port
+    }
+
+    #[test]
+    fn a_certificate_of_version_1_is_trusted_by_its_fingerprint_and_its_key() {
+        let pinned = Trust { fingerprints: vec![Sha256::digest(certificate()).into()], ca_file: None };
+        let other = Trust { fingerprints: vec![[7; 32]], ca_file: None };
+        for version in [&TLS12, &TLS13] {
+            let port = serve(version, PrivateKeyDer::from_pem_slice(VERSION_1).unwrap());
+            let mut connection = connect("127.0.0.1", port, &pinned, Duration::from_secs(10)).unwrap();
+            let mut said = [0; 8];
+            connection.read_exact(&mut said).unwrap();
+            assert_eq!(&said, b"it is me");
+            assert!(connect("127.0.0.1", port, &other, Duration::from_secs(10)).is_err());
+            // Who only shows the certificate and has another key is not believed.
+            let stolen = rcgen::KeyPair::generate().unwrap();
+            let port = serve(version, PrivateKeyDer::try_from(stolen.serialize_der()).unwrap());
+            assert!(connect("127.0.0.1", port, &pinned, Duration::from_secs(10)).is_err());
+        }
     }
 }

@@ -53,12 +53,19 @@ fn installed(inventory: &Path) -> Option<Uuid> {
     line.trim_matches(['\'', '"']).parse().ok()
 }
 
+/// An IPv6 address as everybody but URLs writes it: `[fd00::a]` → `fd00::a`.
+pub fn without_brackets(name: &str) -> &str {
+    let inner = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    inner.filter(|inner| inner.contains(':')).unwrap_or(name)
+}
+
 /// The host that goes by `name`: name-label, hostname (with or without its domain), address, or a name of its address.
 pub fn named<'a>(hosts: &'a [Host], name: &str) -> Result<&'a Host> {
+    let name = without_brackets(name);
     let tests: [fn(&Host, &str) -> bool; 4] = [
         |host, name| host.name_label == name,
         |host, name| host.hostname.eq_ignore_ascii_case(name),
-        |host, name| host.address == name,
+        |host, name| is_address(&host.address, name),
         |host, name| first_label(&host.hostname).eq_ignore_ascii_case(first_label(name)),
     ];
     for test in tests {
@@ -78,6 +85,12 @@ pub fn named<'a>(hosts: &'a [Host], name: &str) -> Result<&'a Host> {
         .map(|host| format!("{} ({}, {})", host.name_label, host.hostname, host.address))
         .collect();
     bail!("no host of the pool goes by the name {name:?}; it has {}", there.join(", "))
+}
+
+/// An IPv6 address can be written in several ways.
+fn is_address(address: &str, name: &str) -> bool {
+    let read = |text: &str| text.parse::<std::net::IpAddr>().ok();
+    address == name || (read(name).is_some() && read(name) == read(address))
 }
 
 fn addresses_of(name: &str) -> Vec<String> {
@@ -111,6 +124,18 @@ mod tests {
         let hosts = [host(1), host(2)];
         for name in ["label-2", "xcp-2.example.org", "xcp-2", "192.168.10.2", "XCP-2"] {
             assert_eq!(named(&hosts, name).unwrap().name_label, "label-2", "{name}");
+        }
+    }
+
+    #[test]
+    fn an_ipv6_address_is_known_in_brackets_and_however_it_is_written() {
+        let six = Host { address: "fd00::a".to_owned(), ..host(6) };
+        for name in ["fd00::a", "[fd00::a]", "FD00::000a", "[fd00:0:0::a]"] {
+            assert_eq!(named(&[host(1), six.clone()], name).unwrap().name_label, "label-6", "{name}");
+        }
+        assert!(named(&[host(1), six], "[fd00::b]").is_err());
+        for (name, bare) in [("[fd00::a]", "fd00::a"), ("fd00::a", "fd00::a"), ("[x]", "[x]"), ("", "")] {
+            assert_eq!(without_brackets(name), bare);
         }
     }
 

@@ -34,7 +34,7 @@ pub fn run(
     let OtherPool { dest_name, file, identity } = *other;
     let login = Login::read("REMOTE_PASSWORD_FILE", file)?;
     ensure!(!dest_name.starts_with('-'), "{dest_name:?} is not a host's name");
-    let there = xe.of_other_pool(dest_name, PathBuf::from(file));
+    let there = xe.of_other_pool(host::without_brackets(dest_name), PathBuf::from(file));
     let hosts = Host::all(&there)
         .with_context(|| format!("{dest_name} is no host of this pool, and its own pool cannot be asked"))?;
     let dest = host::named(&hosts, dest_name).context("the destination")?;

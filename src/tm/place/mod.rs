@@ -5,6 +5,7 @@ mod files;
 
 use crate::report::Result;
 use crate::ssh;
+use crate::xe::host::without_brackets;
 use anyhow::{Context, ensure};
 use std::fmt;
 use std::str::FromStr;
@@ -21,7 +22,7 @@ impl FromStr for Place {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Place> {
-        let (host, path) = text.split_once(':').with_context(|| format!("{text:?} is not HOST:PATH"))?;
+        let (host, path) = host_and_path(text).with_context(|| format!("{text:?} is not HOST:PATH"))?;
         ssh::check_host(host)?;
         ensure!(path.starts_with('/'), "{path:?} is not a full path");
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
@@ -29,6 +30,13 @@ impl FromStr for Place {
         ensure!(!path.contains(char::is_control), "{path:?} holds a control character");
         Ok(Place { host: host.to_owned(), path: format!("/{}", parts.join("/")) })
     }
+}
+
+/// An IPv6 address has colons of its own, in brackets or not.
+fn host_and_path(text: &str) -> Option<(&str, &str)> {
+    let colon = text.find(":/").or_else(|| text.find(':'))?;
+    let (host, path) = text.split_at(colon);
+    Some((without_brackets(host), path.strip_prefix(':')?))
 }
 
 impl fmt::Display for Place {
@@ -81,6 +89,16 @@ mod tests {
         assert_eq!((place.disk_id(), place.ds_id().unwrap()), (Some(5), 100));
         let folder: Place = "xcp-a:/var/lib/one/datastores/100/2".parse().unwrap();
         assert_eq!((folder.disk_id(), folder.ds_id().unwrap()), (None, 100));
+    }
+
+    #[test]
+    fn a_host_may_be_an_ipv6_address() {
+        for text in
+            ["[fd00::a]:/var/lib/one/datastores/100/2/disk.5", "fd00::a:/var/lib/one/datastores/100/2/disk.5"]
+        {
+            let place: Place = text.parse().unwrap();
+            assert_eq!((place.host.as_str(), place.disk_id()), ("fd00::a", Some(5)), "{text}");
+        }
     }
 
     #[test]
