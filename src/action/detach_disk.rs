@@ -1,6 +1,7 @@
 //! `detach_disk`: takes a disk from a VM, or the disc out of its CD drive. What the guest wrote is brought back to
 //! `disk.N` where OpenNebula still wants it.
 
+use super::disks_of_vm::{self, Wanted};
 use super::hotplug;
 use super::leave::{STILL_IN_USE, write_back};
 use super::{Caller, deploy};
@@ -48,6 +49,10 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     if let Some(there) = &there {
         identity.check_and_mark(&xe, there)?;
     }
+    let vbds = match attached(&disk, &file, &vbds) {
+        Some(_) => vbds,
+        None => look_again(&xe, &vm, &disk, &file, &args.deploy_id, vbds)?,
+    };
     let (Some(there), Some(vbd)) = (there, attached(&disk, &file, &vbds)) else {
         report::info(format!("VM {} has no disk {}: nothing to do", args.deploy_id, disk.disk_id));
         return Ok(String::new());
@@ -65,6 +70,17 @@ fn attached<'a>(disk: &Disk, file: &Path, vbds: &'a [Vbd]) -> Option<&'a Vbd> {
         deploy::Source::Vdi { vdi, .. } => vbds.iter().find(|vbd| vbd.vdi_uuid.as_ref() == Some(&vdi)),
         deploy::Source::Image { .. } => None,
     })
+}
+
+/// A list without the disk may be shorter than it should: the VDIs are asked, before nothing is done.
+fn look_again(xe: &Xe, vm: &Vm, disk: &Disk, file: &Path, record: &Uuid, vbds: Vec<Vbd>) -> Result<Vec<Vbd>> {
+    match deploy::source(&disk.origin, file) {
+        Ok((deploy::Source::Vdi { vdi, .. }, _)) => {
+            let of_vdi = Vbd::of_vdi(xe, &vdi)?;
+            if of_vdi.is_empty() { Ok(vbds) } else { Vbd::of_vm(xe, record) }
+        }
+        _ => Ok(disks_of_vm::find(xe, vm.vm_id, record, vbds, &[Wanted::of(disk)])?.vbds),
+    }
 }
 
 /// A disk to take away.

@@ -20,6 +20,11 @@ impl LcmState {
         self == LcmState::HOTPLUG_NIC_POWEROFF
     }
 
+    /// Whether an administrator has given the VM up (`recover --delete`, `--recreate`).
+    pub fn gives_up_the_vm(self) -> bool {
+        [LcmState::CLEANUP_RESUBMIT, LcmState::CLEANUP_DELETE].contains(&self)
+    }
+
     /// Whether OpenNebula throws the VM's own disks away after this action. In all other states, also ones
     /// that this driver has never heard of, their data is still wanted.
     pub fn ends_the_vm(self) -> bool {

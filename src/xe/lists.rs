@@ -2,7 +2,7 @@
 
 use super::{Call, Record, Uuid, Xe, record};
 use crate::report::Result;
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 impl Xe {
     /// Lists `fields` of the objects of `class` that `filters` leave, each record through `read`.
@@ -17,6 +17,7 @@ impl Xe {
             .set_all(filters.iter().copied())
             .set("params", fields.join(","));
         let answer = self.shared_answer(&call, || self.run(&call))?;
+        ensure!(record::is_whole(&answer), "{call}: the answer is cut off");
         record::parse(&answer, fields)
             .iter()
             .map(&read)

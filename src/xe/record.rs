@@ -80,6 +80,12 @@ pub fn parse<'a>(text: &'a str, fields: &[&str]) -> Vec<Record<'a>> {
     records
 }
 
+/// Whether what `xe …-list` printed, less its final line break, ends as it does: with two empty lines behind the last
+/// record, or as nothing at all (xapi cli_printer.ml, `multi_line_record`; observed).
+pub fn is_whole(text: &str) -> bool {
+    text.is_empty() || text.ends_with("\n\n")
+}
+
 /// Takes apart what `--minimal` printed: one value of each object with commas between them, and `\` before each
 /// comma or `\` of a value (xapi cli_printer.ml:49). Line breaks mean nothing there. Nothing and one empty value
 /// look alike: it is one empty value.
@@ -113,6 +119,15 @@ mod tests {
 
     const TWO: &str = "uuid ( RO)          : u1\n    power-state ( RO): halted\n    resident-on ( RO): <not in database>\n\n\n\
         uuid ( RO)          : u2\n    power-state ( RO): running\n    resident-on ( RO): h1\n\n\n";
+
+    #[test]
+    fn an_answer_that_ends_within_a_record_is_not_whole() {
+        assert!(is_whole("") && is_whole(TWO));
+        for cut in 1..TWO.len() {
+            let ends_a_record = TWO[..cut].ends_with("\n\n");
+            assert_eq!(is_whole(&TWO[..cut]), ends_a_record, "{cut}");
+        }
+    }
 
     #[test]
     fn records_come_in_whatever_order_xapi_prints() {

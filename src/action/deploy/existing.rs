@@ -9,7 +9,7 @@ use crate::translate::mark;
 use crate::xe::vbd::Vbd;
 use crate::xe::vdi::{self, Vdi};
 use crate::xe::{PowerState, Uuid, Xe, vm};
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 /// What there is. `older`: VMs that it has replaced, and that a driver was killed before it removed.
 pub enum Found {
@@ -29,6 +29,9 @@ pub enum Found {
 }
 
 /// Sorts out what carries the VM's mark, and clears away what a killed driver left.
+///
+/// A record that never started is a leftover while the one that it was to replace is there: that one's disks hold what
+/// the guest wrote last, whichever of them the new record has already.
 pub fn find(xe: &Xe, pool: &Pool, there: Vec<vm::Vm>, vm: &one::Vm) -> Result<Found> {
     let (running, halted): (Vec<vm::Vm>, Vec<vm::Vm>) = there
         .into_iter()
@@ -44,14 +47,15 @@ pub fn find(xe: &Xe, pool: &Pool, there: Vec<vm::Vm>, vm: &one::Vm) -> Result<Fo
         let older = replaced.map(|old| Halted::look_up(xe, old.uuid)).collect::<Result<_>>()?;
         return Ok(Found::Running { uuid: running.uuid, older });
     }
+    let uuids: Vec<Uuid> = halted.iter().map(|old| old.uuid.clone()).collect();
     let mut complete: Vec<(vm::Vm, Halted)> = Vec::new();
     for old in halted {
         let found = Halted::look_up(xe, old.uuid.clone())?;
         let vdis = Vdi::with_tag(xe, &mark::vdi_tag(&old.uuid))?;
-        if old.has_started || is_complete(vm.vm_id, &found.vbds, &vdis) {
-            complete.push((old, found));
+        if is_leftover(xe, vm.vm_id, &old, &found.vbds, &vdis, &uuids)? {
+            clear(xe, &old.uuid, &found.vbds, &vdis).context("leftover of an earlier deployment")?;
         } else {
-            clear(xe, &old.uuid, &found.vbds, &vdis).context("remains of an earlier deployment")?;
+            complete.push((old, found));
         }
     }
     let all: Vec<vm::Vm> = complete.iter().map(|(old, _)| old.clone()).collect();
@@ -70,6 +74,35 @@ pub fn find(xe: &Xe, pool: &Pool, there: Vec<vm::Vm>, vm: &one::Vm) -> Result<Fo
         return Ok(Found::WithSnapshots(record.uuid));
     }
     Ok(Found::Halted { newest: found, older: older.into_iter().map(|(_, old)| old).collect() })
+}
+
+/// Whether a halted record is what a driver has left that was killed, or whose undo failed. `halted`: all halted
+/// records of the VM.
+fn is_leftover(
+    xe: &Xe,
+    vm_id: u32,
+    old: &vm::Vm,
+    vbds: &[Vbd],
+    vdis: &[Vdi],
+    halted: &[Uuid],
+) -> Result<bool> {
+    if old.has_started {
+        return Ok(false);
+    }
+    let is_complete = is_complete(vm_id, vbds, vdis);
+    let Some(replaced) = mark::replaced(old) else { return Ok(!is_complete) };
+    // A list may be shorter than the pool: the one that counts is asked for by its uuid.
+    if halted.contains(&replaced) || vm::Vm::find(xe, &replaced)?.is_some() {
+        return Ok(true);
+    }
+    ensure!(
+        is_complete,
+        "VM {} was to replace VM {replaced}, never started and lacks disks, and VM {replaced} is not in the pool: look \
+         whether VDIs with the tag {} hold data that is wanted; one-xcp gc removes the VM",
+        old.uuid,
+        mark::vdi_tag(&replaced)
+    );
+    Ok(false)
 }
 
 /// A VM that is not halted may only be running on the host it is to run on.

@@ -2,9 +2,10 @@
 //! them.
 
 use super::plan::{Plan, PlannedDisk, Source};
+use crate::action::disks_of_vm::{self, Wanted};
 use crate::report::{self, Result};
 use crate::translate::mark;
-use crate::xe::vbd::Vbd;
+use crate::xe::vbd::{Kind, Vbd};
 use crate::xe::{Uuid, Xe, vdi, vm};
 
 /// A halted VM with complete disks: the guest powered itself off, or its deployment was about to start it.
@@ -40,19 +41,42 @@ impl Halted {
         Ok(Halted { uuid, vbds })
     }
 
-    /// Removes the old VM, now that a new one runs with its disks, which are among `used`.
+    /// Makes sure that none of the plan's disks is taken from its file although the pool has what its guest wrote.
+    pub fn with_disks(self, xe: &Xe, vm_id: u32, plan: &Plan) -> Result<Halted> {
+        let wanted: Vec<Wanted> = plan
+            .disks
+            .iter()
+            .filter(|disk| disk.holds_data)
+            .map(|disk| Wanted { disk_id: disk.slot.disk_id, image_id: disk.image_id })
+            .collect();
+        let found = disks_of_vm::find(xe, vm_id, &self.uuid, self.vbds, &wanted)?;
+        for disk in &found.missing {
+            report::warn(format!(
+                "disk {} is not in the pool: it was attached while the VM was off, or its VDI was removed; it begins \
+                 with its file",
+                disk.disk_id
+            ));
+        }
+        Ok(Halted { uuid: self.uuid, vbds: found.vbds })
+    }
+
+    /// Removes the old VM, now that a new one runs with its disks, which are among `used`. What a guest wrote stays in
+    /// the pool, if it is in a VDI that the new one has not.
     pub fn replaced_by(&self, xe: &Xe, plan: &Plan, used: &[Uuid]) {
-        let in_plan = |vbd: &Vbd| plan.disks.iter().any(|disk| is_of(vbd, disk));
+        let is_made_anew = |vbd: &Vbd| {
+            vbd.kind == Kind::Cd || plan.disks.iter().any(|disk| is_of(vbd, disk) && !disk.holds_data)
+        };
         for vbd in self.vbds.iter().filter(|vbd| mark::goes_with_vm(vbd)) {
             let (Some(vdi), Some(disk_id)) = (&vbd.vdi_uuid, mark::disk_id(vbd)) else { continue };
             if used.contains(vdi) {
                 continue;
             }
-            if in_plan(vbd) {
+            if is_made_anew(vbd) {
                 tell(xe.run(&vdi::destroy(vdi)));
             } else {
                 report::warn(format!(
-                    "VDI {vdi}, disk {disk_id} of the VM until it was detached, is kept in the pool"
+                    "VDI {vdi}, disk {disk_id} of the VM of before, is kept in the pool: no disk of the VM that runs is \
+                     on it"
                 ));
             }
         }

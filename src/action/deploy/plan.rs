@@ -38,6 +38,8 @@ pub struct PlannedDisk {
     /// What its guest writes is wanted even when the VM is terminated.
     pub is_persistent: bool,
     pub is_bootable: bool,
+    /// Its guest may have written what is in no file: not so for swap space and what is read only.
+    pub holds_data: bool,
     pub origin: Origin,
     pub source: Source,
     /// Tells later whether the image file is still the one that the VDI was filled from.
@@ -122,6 +124,7 @@ impl PlannedDisk {
             is_read_only: disk.is_none_or(|disk| disk.is_read_only),
             is_persistent: disk.is_some_and(|disk| disk.is_wanted_back(true)),
             is_bootable: boot::boot_disk_id(vm) == Some(slot.disk_id),
+            holds_data: disk.is_some_and(|disk| disk.is_wanted_back(false)),
             origin,
             source,
             stamp,

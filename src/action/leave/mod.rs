@@ -65,6 +65,11 @@ pub fn run(caller: &Caller, args: &Leaving, power_off: PowerOff) -> Result<Strin
     if message.is_none() {
         check_named_by_hand(&vm, args)?;
     }
+    // Before the guest is powered off: afterwards there is no way back.
+    let vbds = match &message {
+        Some(message) if mark::is_original(&vm) => write_back::check(&xe, message, &vm.uuid, vbds)?,
+        _ => vbds,
+    };
     power_off(&xe, &conf, &vm)?;
     console::close(&vm.uuid);
     let Some(message) = message else {

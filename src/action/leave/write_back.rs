@@ -3,6 +3,7 @@
 
 use super::STILL_IN_USE;
 use crate::action::deploy;
+use crate::action::disks_of_vm::{self, Wanted};
 use crate::image::{self, Format, Image};
 use crate::one::{Conf, Disk, Message};
 use crate::parallel;
@@ -10,21 +11,42 @@ use crate::report::{self, Result};
 use crate::translate::mark;
 use crate::xe::vbd::{self, Vbd};
 use crate::xe::{Uuid, Xe, failed_with, vdi, was_refused_in_passing};
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
+
+/// The VM's VBDs, with every disk among them whose data OpenNebula still wants.
+///
+/// # Errors
+///
+/// One is in none of them. `recover --delete` and `--recreate` go on all the same, when the pool has no VDI of it: the
+/// administrator has given it up.
+pub fn check(xe: &Xe, message: &Message, record: &Uuid, vbds: Vec<Vbd>) -> Result<Vec<Vbd>> {
+    let vm = &message.vm;
+    let ends = vm.lcm_state.ends_the_vm();
+    let wanted: Vec<Wanted> =
+        vm.disks.iter().filter(|disk| disk.is_wanted_back(ends)).map(Wanted::of).collect();
+    let found = disks_of_vm::find(xe, vm.vm_id, record, vbds, &wanted)?;
+    for disk in &found.missing {
+        let text = format!(
+            "disk {} is to be written back to its file, and neither VM {record} nor another VDI in the pool has it",
+            disk.disk_id
+        );
+        if !vm.lcm_state.gives_up_the_vm() {
+            bail!("{text}: look for its data, or give it up with onevm recover --delete {}", vm.vm_id);
+        }
+        report::warn(text);
+    }
+    Ok(found.vbds)
+}
 
 /// Writes every disk back whose data OpenNebula still wants. Each file is replaced only when its new content
 /// is whole.
 pub fn run(xe: &Xe, conf: &Conf, message: &Message, vbds: &[Vbd]) -> Result<()> {
     let vm = &message.vm;
     let ends = vm.lcm_state.ends_the_vm();
-    let wanted: Vec<(&Disk, Uuid)> = vm
-        .disks
-        .iter()
-        .filter(|disk| disk.is_wanted_back(ends))
-        .filter_map(|disk| Some((disk, vdi_of(disk, vbds)?)))
-        .collect();
+    let wanted = vm.disks.iter().filter(|disk| disk.is_wanted_back(ends));
+    let wanted: Vec<(&Disk, Uuid)> = wanted.filter_map(|disk| Some((disk, vdi_of(disk, vbds)?))).collect();
     if wanted.is_empty() {
         return Ok(());
     }
@@ -64,7 +86,7 @@ pub fn of_suspended(xe: &Xe, conf: &Conf, message: &Message, uuid: &Uuid) -> Res
         return Ok(());
     }
     let folder = folder(conf, message)?;
-    let vbds = Vbd::of_vm(xe, uuid)?;
+    let vbds = check_persistent(xe, message.vm.vm_id, uuid, &wanted)?;
     let disks: Vec<(&Disk, Uuid)> =
         wanted.into_iter().filter_map(|disk| Some((disk, vdi_of(disk, &vbds)?))).collect();
     let written = parallel::map(&disks, |(disk, vdi)| {
@@ -74,6 +96,16 @@ pub fn of_suspended(xe: &Xe, conf: &Conf, message: &Message, uuid: &Uuid) -> Res
         })
     });
     written.into_iter().collect()
+}
+
+/// As [`check`], for the persistent disks alone.
+fn check_persistent(xe: &Xe, vm_id: u32, record: &Uuid, disks: &[&Disk]) -> Result<Vec<Vbd>> {
+    let wanted: Vec<Wanted> = disks.iter().copied().map(Wanted::of).collect();
+    let found = disks_of_vm::find(xe, vm_id, record, Vbd::of_vm(xe, record)?, &wanted)?;
+    if let Some(disk) = found.missing.first() {
+        bail!("disk {} is to be written back to its file, and the pool has no VDI of it", disk.disk_id);
+    }
+    Ok(found.vbds)
 }
 
 fn through_snapshot(xe: &Xe, disk: &Disk, vdi: &Uuid, file: &Path) -> Result<()> {

@@ -103,6 +103,11 @@ pub fn is_original(vm: &vm::Vm) -> bool {
     vm.other_config(VM_UUID) == Some(vm.uuid.to_string().as_str())
 }
 
+/// The VM that this one was made to take the place of.
+pub fn replaced(newer: &vm::Vm) -> Option<Uuid> {
+    newer.other_config(REPLACES)?.parse().ok()
+}
+
 /// Whether `newer` was made to take the place of `older`.
 pub fn replaces(newer: &vm::Vm, older: &Uuid) -> bool {
     newer.other_config(REPLACES) == Some(older.to_string().as_str())
