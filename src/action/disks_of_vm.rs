@@ -71,7 +71,12 @@ fn without(vbds: &[Vbd], wanted: &[Wanted]) -> Vec<Wanted> {
 /// Whether an unmarked VBD of the record has a VDI of this disk; it gets the marks then. False: the pool has none.
 fn attached_anew(xe: &Xe, vm_id: u32, record: &Uuid, vbds: &mut Vec<Vbd>, disk: Wanted) -> Result<bool> {
     let name = mark::vdi_name(vm_id, disk.disk_id);
-    let tagged: Vec<Vdi> = Vdi::with_tag(xe, &name)?.into_iter().filter(|vdi| !vdi.is_a_snapshot).collect();
+    // DISK_IDs are given anew: a marked VBD has the VDI of the image that had this number before.
+    let is_anothers = |vdi: &Vdi| {
+        vbds.iter().any(|vbd| vbd.vdi_uuid.as_ref() == Some(&vdi.uuid) && mark::disk_id(vbd).is_some())
+    };
+    let tagged = Vdi::with_tag(xe, &name)?.into_iter();
+    let tagged: Vec<Vdi> = tagged.filter(|vdi| !vdi.is_a_snapshot && !is_anothers(vdi)).collect();
     let is_tagged = |vbd: &&Vbd| tagged.iter().any(|vdi| vbd.vdi_uuid.as_ref() == Some(&vdi.uuid));
     let is_unmarked = |vbd: &&Vbd| vbd.kind == Kind::Disk && mark::disk_id(vbd).is_none();
     if let Some(vbd) = vbds.iter().filter(is_unmarked).find(is_tagged) {

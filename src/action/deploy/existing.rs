@@ -28,6 +28,28 @@ pub enum Found {
     WithSnapshots(Uuid),
 }
 
+/// A list by mark may be shorter than the pool: the record that OpenNebula knows is asked for by its uuid where the list
+/// has no record at all, before the VM is made anew from its files.
+///
+/// # Errors
+///
+/// The pool has that record, with the VM's mark.
+pub fn check_list(xe: &Xe, there: &[vm::Vm], vm: &one::Vm) -> Result<()> {
+    let Ok(deploy_id) = vm.deploy_id.parse::<Uuid>() else { return Ok(()) };
+    if !there.is_empty() {
+        return Ok(());
+    }
+    let known = vm::Vm::find(xe, &deploy_id)?;
+    let id = vm.vm_id.to_string();
+    let is_listed_wrongly = known.is_some_and(|known| known.other_config(mark::VM_ID) == Some(id.as_str()));
+    ensure!(
+        !is_listed_wrongly,
+        "xe vm-list {}={id} answers without VM {deploy_id}, which has this mark: VM {id} is not made a second time",
+        format_args!("other-config:{}", mark::VM_ID)
+    );
+    Ok(())
+}
+
 /// Sorts out what carries the VM's mark, and clears away what a killed driver left.
 ///
 /// A record that never started is a leftover while the one that it was to replace is there: that one's disks hold what

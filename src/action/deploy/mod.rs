@@ -70,6 +70,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
         || vm::Vm::with_other_config(&xe, mark::VM_ID, &vm.vm_id.to_string()),
     );
     let (pool, there) = (pool?, there?);
+    existing::check_list(&xe, &there, &vm)?;
     let there = other_machine::leave_out(&identity, there, &vm, &mut plan)?;
     let (old, older) = match existing::find(&xe, &pool, there, &vm)? {
         Found::Running { uuid, older } => {
