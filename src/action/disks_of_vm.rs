@@ -38,7 +38,7 @@ impl Wanted {
 pub struct Found {
     /// The record's VBDs, the ones that somebody attached anew with their marks.
     pub vbds: Vec<Vbd>,
-    /// Disks of which the pool has no VDI.
+    /// Disks of which no VM has a VDI.
     pub missing: Vec<Wanted>,
 }
 
@@ -46,7 +46,7 @@ pub struct Found {
 ///
 /// # Errors
 ///
-/// The pool has a VDI of a disk, and the record has not: nothing may be removed or overwritten then.
+/// A VDI of a disk is attached, and the record does not have it: nothing may be removed or overwritten then.
 pub fn find(xe: &Xe, vm_id: u32, record: &Uuid, vbds: Vec<Vbd>, wanted: &[Wanted]) -> Result<Found> {
     let mut vbds = vbds;
     let mut missing = without(&vbds, wanted);
@@ -68,7 +68,7 @@ fn without(vbds: &[Vbd], wanted: &[Wanted]) -> Vec<Wanted> {
     wanted.iter().copied().filter(|disk| !disk.is_in(vbds)).collect()
 }
 
-/// Whether an unmarked VBD of the record has a VDI of this disk; it gets the marks then. False: the pool has none.
+/// Whether an unmarked VBD of the record has a VDI of this disk; it gets the marks then. False: no VM has one.
 fn attached_anew(xe: &Xe, vm_id: u32, record: &Uuid, vbds: &mut Vec<Vbd>, disk: Wanted) -> Result<bool> {
     let name = mark::vdi_name(vm_id, disk.disk_id);
     // DISK_IDs are given anew: a marked VBD has the VDI of the image that had this number before.
@@ -89,13 +89,19 @@ fn attached_anew(xe: &Xe, vm_id: u32, record: &Uuid, vbds: &mut Vec<Vbd>, disk: 
         *vbds = Vbd::of_vm(xe, record)?;
         return Ok(disk.is_in(vbds));
     }
-    let Some(vdi) = tagged.first() else { return Ok(false) };
+    let Some(vdi) = tagged.iter().max_by_key(|vdi| vdi.vbds) else { return Ok(false) };
+    if vdi.vbds == 0 {
+        // Somebody has detached it, or a driver was killed before it could attach it.
+        report::warn(format!(
+            "VDI {} has the tag {name} of disk {} and is attached to no VM: look whether its data is wanted",
+            vdi.uuid, disk.disk_id
+        ));
+        return Ok(false);
+    }
     bail!(
-        "disk {} of VM {vm_id} is in no device of VM {record}, and VDI {} has its tag {name}: if the VDI holds the \
-         disk's newest data, attach it again (xe vbd-create vm-uuid={record} vdi-uuid={} device=autodetect); if \
-         nobody wants it, xe vdi-destroy uuid={}",
+        "disk {} of VM {vm_id} is in no device of VM {record}, and VDI {}, which is attached, has its tag {name}: \
+         either xe vbd-list answers less than there is, or another VM has the disk (xe vbd-list vdi-uuid={})",
         disk.disk_id,
-        vdi.uuid,
         vdi.uuid,
         vdi.uuid
     )

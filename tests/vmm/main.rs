@@ -16,6 +16,7 @@ mod front_end;
 mod hotplug_at_once;
 mod identity;
 mod interrupted;
+mod lists_not_believed;
 mod migrate;
 mod migrate_away;
 mod nics;
