@@ -1,6 +1,6 @@
 //! The steps that make the VM, each with what takes it back.
 
-use super::plan::{DEFAULT_TEMPLATE, Plan, PlannedDisk, Source};
+use super::plan::{DEFAULT_TEMPLATE, Plan, PlannedDisk, Source, Writes};
 use super::pool::Pool;
 use super::unanswered;
 use crate::image::Image;
@@ -121,7 +121,7 @@ pub fn add_disk(
         Source::Image { file, vdi_size_bytes } => {
             let name = mark::vdi_name(vm.vm_id, slot.disk_id);
             let mut tags = mark::vdi_tags(uuid, vm.vm_id, slot.disk_id);
-            tags.extend(disk.is_persistent.then(|| mark::PERSISTENT_TAG.to_owned()));
+            tags.extend((disk.writes == Writes::Persistent).then(|| mark::PERSISTENT_TAG.to_owned()));
             let vdi: Uuid = xe.ask(&vdi::create(pool.sr()?, &name, *vdi_size_bytes, &tags))?;
             undo.by(vdi::destroy(&vdi));
             let (filled, vbd) = parallel::both(|| import(xe, &vdi, file, *vdi_size_bytes), || create(&vdi));

@@ -1,7 +1,7 @@
 //! A VM that powered itself off: its disks hold what its guest wrote last, and the next deployment goes on with
 //! them.
 
-use super::plan::{Plan, PlannedDisk, Source};
+use super::plan::{Plan, PlannedDisk, Source, Writes};
 use crate::action::disks_of_vm::{self, Wanted};
 use crate::report::{self, Result};
 use crate::translate::mark;
@@ -46,7 +46,7 @@ impl Halted {
         let wanted: Vec<Wanted> = plan
             .disks
             .iter()
-            .filter(|disk| disk.holds_data)
+            .filter(|disk| disk.writes != Writes::Nothing)
             .map(|disk| Wanted { disk_id: disk.slot.disk_id, image_id: disk.image_id })
             .collect();
         let found = disks_of_vm::find(xe, vm_id, &self.uuid, self.vbds, &wanted)?;
@@ -64,7 +64,8 @@ impl Halted {
     /// the pool, if it is in a VDI that the new one has not.
     pub fn replaced_by(&self, xe: &Xe, plan: &Plan, used: &[Uuid]) {
         let is_made_anew = |vbd: &Vbd| {
-            vbd.kind == Kind::Cd || plan.disks.iter().any(|disk| is_of(vbd, disk) && !disk.holds_data)
+            vbd.kind == Kind::Cd
+                || plan.disks.iter().any(|disk| is_of(vbd, disk) && disk.writes == Writes::Nothing)
         };
         for vbd in self.vbds.iter().filter(|vbd| mark::goes_with_vm(vbd)) {
             let (Some(vdi), Some(disk_id)) = (&vbd.vdi_uuid, mark::disk_id(vbd)) else { continue };

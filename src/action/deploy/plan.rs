@@ -35,15 +35,33 @@ pub struct PlannedDisk {
     pub slot: Slot,
     pub image_id: Option<u32>,
     pub is_read_only: bool,
-    /// What its guest writes is wanted even when the VM is terminated.
-    pub is_persistent: bool,
+    pub writes: Writes,
     pub is_bootable: bool,
-    /// Its guest may have written what is in no file: not so for swap space and what is read only.
-    pub holds_data: bool,
     pub origin: Origin,
     pub source: Source,
     /// Tells later whether the image file is still the one that the VDI was filled from.
     pub stamp: String,
+}
+
+/// What a guest writes to a disk that is made from a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writes {
+    /// Nothing that counts: the disk is read only, or swap space.
+    Nothing,
+    /// What is wanted until the VM is terminated.
+    UntilTerminated,
+    /// What is wanted even when the VM is terminated: a persistent image.
+    Persistent,
+}
+
+impl Writes {
+    fn of(disk: &Disk) -> Writes {
+        match (disk.is_wanted_back(true), disk.is_wanted_back(false)) {
+            (true, _) => Writes::Persistent,
+            (false, true) => Writes::UntilTerminated,
+            (false, false) => Writes::Nothing,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,9 +140,8 @@ impl PlannedDisk {
             slot,
             image_id: disk.and_then(|disk| disk.image_id),
             is_read_only: disk.is_none_or(|disk| disk.is_read_only),
-            is_persistent: disk.is_some_and(|disk| disk.is_wanted_back(true)),
+            writes: disk.map_or(Writes::Nothing, Writes::of),
             is_bootable: boot::boot_disk_id(vm) == Some(slot.disk_id),
-            holds_data: disk.is_some_and(|disk| disk.is_wanted_back(false)),
             origin,
             source,
             stamp,
