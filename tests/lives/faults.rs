@@ -1,9 +1,8 @@
 //! What goes wrong with the calls of `xe` that a step makes.
 
 use crate::common::Host;
-use crate::model::{Operation, World};
+use crate::model::Operation;
 use crate::random::Random;
-use std::env;
 
 /// One fault, as `one-xcp sim` takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,13 +12,6 @@ impl Fault {
     pub fn set(&self, host: &Host) {
         let words: Vec<&str> = self.0.iter().map(String::as_str).collect();
         host.sim(&words);
-    }
-
-    /// What the drivers do not stand yet: a list that is empty, short or no list is taken for the pool's word, so
-    /// that a VM whose record it lacks is made a second time, and a disk whose VBD it lacks is not written back.
-    fn is_held_back(&self) -> bool {
-        let spoils = !all() && self.0.iter().any(|word| word == "--answer");
-        spoils && (self.0[1] == "any" || self.0[1].ends_with("-list"))
     }
 
     /// As it is typed.
@@ -80,18 +72,7 @@ const CODES: [&str; 3] = ["INTERNAL_ERROR", "SR_BACKEND_FAILURE_46", "HOST_OFFLI
 /// Faults for one step: none, one, or several, so that taking back fails too.
 pub fn random(operation: Operation, random: &mut Random) -> Vec<Fault> {
     let count = random.weighted(&[(35, 0), (40, 1), (18, 2), (7, 3)]);
-    (0..count).map(|_| one(operation, random)).filter(|fault| !fault.is_held_back()).collect()
-}
-
-/// What the drivers do not stand yet: a `deploy` that takes over what a guest wrote into a new record, and then is
-/// killed or cannot take that back, leaves a half-made record that the next one may take for the newest.
-pub fn are_held_back(world: &World, slot: usize, operation: Operation) -> bool {
-    !all() && operation == Operation::Deploy && world.has_halted_record(slot)
-}
-
-/// Whether whoever runs the test wants those faults too.
-fn all() -> bool {
-    env::var_os("LIVES_ALL").is_some()
+    (0..count).map(|_| one(operation, random)).collect()
 }
 
 fn one(operation: Operation, random: &mut Random) -> Fault {

@@ -230,10 +230,6 @@ fn choose(world: &World, random: &mut Random, words: &mut u64) -> Step {
     let operation = random.weighted(&allowed);
     let calls_scripts =
         !matches!(operation, Operation::GuestWrites { .. } | Operation::GuestPowersOff | Operation::Monitor);
-    let faults = if calls_scripts && !faults::are_held_back(world, slot, operation) {
-        faults::random(operation, random)
-    } else {
-        Vec::new()
-    };
+    let faults = if calls_scripts { faults::random(operation, random) } else { Vec::new() };
     Step { slot, operation, faults }
 }

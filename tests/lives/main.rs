@@ -2,7 +2,7 @@
 //! disk's newest bytes are looked for.
 //!
 //! `LIVES_SEED=7 cargo test --test lives` lives one history again, the one that a failure names. `LIVES_SEEDS`,
-//! `LIVES_STEPS` and `LIVES_SECONDS` let it go on for longer; `LIVES_ALL` adds the faults that are held back.
+//! `LIVES_STEPS` and `LIVES_SECONDS` let it go on for longer.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stderr)]
 #![allow(clippy::struct_field_names)]
 

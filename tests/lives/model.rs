@@ -187,11 +187,6 @@ impl World {
             .all(|(index, disk)| disk::file_holds(&self.file(slot, index), &disk.bytes))
     }
 
-    /// Whether the pool has a record of the VM that does not run: its disks hold what its guest wrote last.
-    pub fn has_halted_record(&self, slot: usize) -> bool {
-        !Pool::read(&self.host).records(self.slots[slot].vm_id).is_empty() && self.running(slot).is_none()
-    }
-
     /// The record of the VM that runs, if it does.
     pub fn running(&self, slot: usize) -> Option<String> {
         let pool = Pool::read(&self.host);
