@@ -4,7 +4,7 @@
 use super::disks_of_vm::{self, Wanted};
 use super::hotplug;
 use super::leave::{STILL_IN_USE, write_back};
-use super::{Caller, deploy};
+use super::{Caller, deploy, vm_folder};
 use crate::one::{Disk, Vm};
 use crate::parallel;
 use crate::report::{self, Result};
@@ -38,11 +38,11 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let conf = caller.conf()?;
     let message = hotplug::message(None)?;
     let identity = caller.identity(Some(&message), args.vm_id);
-    let vm = message.vm;
-    let disk = Disk::read(hotplug::device(&vm, &["DISK"])?)?;
+    let vm = &message.vm;
+    let disk = Disk::read(hotplug::device(vm, &["DISK"])?)?;
     let xe = caller.xe(&conf, &args.host)?;
     let _lock = Caller::lock(&xe, Some(vm.vm_id))?;
-    let file = hotplug::file(&conf, &vm, &disk, &args.disk_path)?;
+    let file = hotplug::file(&conf, vm, &disk, &args.disk_path)?;
     let (there, vbds) =
         parallel::both(|| Pluggable::find(&xe, &args.deploy_id), || Vbd::of_vm(&xe, &args.deploy_id));
     let (there, vbds) = (there?, vbds?);
@@ -51,14 +51,17 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     }
     let vbds = match attached(&disk, &file, &vbds) {
         Some(_) => vbds,
-        None => look_again(&xe, &vm, &disk, &file, &args.deploy_id, vbds)?,
+        None => look_again(&xe, vm, &disk, &file, &args.deploy_id, vbds)?,
     };
     let (Some(there), Some(vbd)) = (there, attached(&disk, &file, &vbds)) else {
         report::info(format!("VM {} has no disk {}: nothing to do", args.deploy_id, disk.disk_id));
         return Ok(String::new());
     };
     hotplug::is_live(&args.deploy_id, &there)?;
-    let job = Job { xe: &xe, uuid: &args.deploy_id, vm: &vm, disk: &disk, file: &file, vbd };
+    if disk.is_wanted_back(true) {
+        vm_folder::make(&conf, &message)?;
+    }
+    let job = Job { xe: &xe, uuid: &args.deploy_id, vm, disk: &disk, file: &file, vbd };
     job.detach().with_context(|| format!("cannot detach disk {} from VM {}", disk.disk_id, vm.vm_id))?;
     Ok(String::new())
 }

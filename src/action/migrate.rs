@@ -1,5 +1,6 @@
 //! `migrate`: moves a running VM to another host of the pool.
 
+use super::identity::Identity;
 use super::{Caller, console};
 use crate::one::{Conf, Message};
 use crate::parallel;
@@ -7,8 +8,9 @@ use crate::report::{self, Result};
 use crate::translate::mark;
 use crate::xe::{PowerState, Uuid, Xe, host, vm, xe_error};
 use anyhow::{Context, bail, ensure};
-use other_pool::OtherPool;
+use folder::Folder;
 
+mod folder;
 mod other_pool;
 mod storage_motion;
 mod tags;
@@ -31,7 +33,7 @@ pub struct Args {
 pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let conf = caller.conf()?;
     let xe = caller.xe(&conf, args.source())?;
-    migrate(caller, &xe, &conf, args)
+    migrate(caller, &xe, &conf, args, conf.optional("XE_SERVER").is_some())
 }
 
 /// `migrate_local`, which OpenNebula's option `-l migrate=migrate_local` calls on the front-end instead: there
@@ -39,7 +41,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
 pub fn run_on_front_end(caller: &Caller, args: &Args) -> Result<String> {
     let conf = caller.conf()?;
     let xe = caller.xe_of_host(&conf, args.source())?;
-    migrate(caller, &xe, &conf, args)
+    migrate(caller, &xe, &conf, args, true)
 }
 
 impl Args {
@@ -49,10 +51,11 @@ impl Args {
     }
 }
 
-fn migrate(caller: &Caller, xe: &Xe, conf: &Conf, args: &Args) -> Result<String> {
+fn migrate(caller: &Caller, xe: &Xe, conf: &Conf, args: &Args, on_front_end: bool) -> Result<String> {
     let message = Message::from_stdin()?;
     let identity = caller.identity(message.as_ref(), args.rest.first().and_then(|vm_id| vm_id.parse().ok()));
     let vm_id = identity.vm_id();
+    let job = Job { xe, conf, message: message.as_ref(), args, identity: &identity, on_front_end };
     let _lock = Caller::lock(xe, vm_id)?;
     let (vm, hosts) = parallel::both(|| vm::Vm::find(xe, &args.deploy_id), || host::Host::all(xe));
     let (vm, hosts) = (vm?, hosts?);
@@ -62,16 +65,14 @@ fn migrate(caller: &Caller, xe: &Xe, conf: &Conf, args: &Args) -> Result<String>
     match host::named(&hosts, &args.dest_host).context("the destination") {
         Ok(dest) => {
             let vm = vm.with_context(|| format!("the pool has no VM {}", args.deploy_id))?;
-            within_pool(xe, conf, &vm, dest, message.as_ref())?;
+            job.within_pool(&vm, dest)?;
             if !vm.is_running_on(&dest.uuid) {
                 console::moved(caller, conf, vm_id, &vm, &args.dest_host);
             }
         }
         Err(unknown) => match conf.optional("REMOTE_PASSWORD_FILE") {
             Some(file) => {
-                let (uuid, dest) = (&args.deploy_id, &args.dest_host);
-                let other = OtherPool { dest_name: dest, file, identity: &identity };
-                other_pool::run(xe, conf, uuid, vm.as_ref(), &other, message.as_ref())?;
+                other_pool::run(&job, vm.as_ref(), file)?;
                 console::close(&args.deploy_id);
             }
             None => return Err(unknown),
@@ -80,40 +81,67 @@ fn migrate(caller: &Caller, xe: &Xe, conf: &Conf, args: &Args) -> Result<String>
     Ok(String::new())
 }
 
-fn within_pool(
-    xe: &Xe,
-    conf: &Conf,
-    vm: &vm::Vm,
-    dest: &host::Host,
-    message: Option<&Message>,
-) -> Result<()> {
-    let new_sr = storage_motion::new_sr(xe, &vm.uuid, message)?;
-    let stays = vm.is_running_on(&dest.uuid);
-    if stays && new_sr.is_none() {
-        report::info(format!("VM {} already runs on {}", vm.uuid, dest.name_label));
-        tags::warn_of(tags::mend(xe, message, &vm.uuid));
-        return Ok(());
+/// One migration.
+struct Job<'a> {
+    xe: &'a Xe,
+    conf: &'a Conf,
+    message: Option<&'a Message>,
+    args: &'a Args,
+    /// Whose record the VM must be.
+    identity: &'a Identity,
+    on_front_end: bool,
+}
+
+impl Job<'_> {
+    /// The VM's folder, if the destination has to get it.
+    fn folder(&self) -> Result<Option<Folder>> {
+        Folder::find(self.conf, self.message, self.args, self.on_front_end)
     }
-    ensure_running(vm)?;
-    let moved = if new_sr.is_some() {
-        storage_motion::run(xe, conf, &vm.uuid, dest, new_sr.as_ref())
-    } else {
+
+    fn within_pool(&self, vm: &vm::Vm, dest: &host::Host) -> Result<()> {
+        let xe = self.xe;
+        let new_sr = storage_motion::new_sr(xe, &vm.uuid, self.message)?;
+        let stays = vm.is_running_on(&dest.uuid);
+        if stays && new_sr.is_none() {
+            report::info(format!("VM {} already runs on {}", vm.uuid, dest.name_label));
+            if let Some(folder) = self.folder()? {
+                folder.complete(xe)?;
+            }
+            tags::warn_of(tags::mend(xe, self.message, &vm.uuid));
+            return Ok(());
+        }
+        ensure_running(vm)?;
+        let folder = self.folder()?;
+        if let Some(folder) = &folder {
+            folder.copy(xe)?;
+        }
+        let moved = match self.move_vm(vm, dest, new_sr.as_ref()) {
+            Err(error) if stays => Err(explained(error, &dest.name_label)),
+            moved => arrived(xe, &vm.uuid, dest, moved),
+        };
+        if let (Err(error), Some(folder)) = (&moved, &folder) {
+            folder.take_back(xe, &vm.uuid, (!stays).then_some(dest), error);
+        }
+        moved?;
+        tell_datastore(xe, vm, self.message);
+        Ok(())
+    }
+
+    fn move_vm(&self, vm: &vm::Vm, dest: &host::Host, new_sr: Option<&Uuid>) -> Result<()> {
+        let xe = self.xe;
+        if new_sr.is_some() {
+            return storage_motion::run(xe, self.conf, &vm.uuid, dest, new_sr);
+        }
         match xe.run_within(&vm::live_migrate(&vm.uuid, &dest.uuid), xe.transfer_limit) {
             Err(error) if storage_motion::is_needed(&error) => {
                 report::info(
                     "disks of the VM are on storage that the destination does not see: they move with it",
                 );
-                storage_motion::run(xe, conf, &vm.uuid, dest, None)
+                storage_motion::run(xe, self.conf, &vm.uuid, dest, None)
             }
             other => other.map(drop),
         }
-    };
-    match moved {
-        Err(error) if stays => return Err(explained(error, &dest.name_label)),
-        moved => arrived(xe, &vm.uuid, dest, moved)?,
     }
-    tell_datastore(xe, vm, message);
-    Ok(())
 }
 
 fn ensure_running(vm: &vm::Vm) -> Result<()> {

@@ -31,6 +31,7 @@ pub mod snapshot_create;
 pub mod snapshot_delete;
 pub mod snapshot_revert;
 mod suspending;
+mod vm_folder;
 
 pub use hotplug::NO_PV_DRIVERS;
 

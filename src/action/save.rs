@@ -4,7 +4,7 @@
 use super::checkpoint::{self, Checkpoint, Place};
 use super::leave::write_back;
 use super::suspending::{find, is_not_running, refusal};
-use super::{Caller, console};
+use super::{Caller, console, vm_folder};
 use crate::one::Message;
 use crate::report::{self, Result};
 use crate::undo::Undo;
@@ -36,6 +36,9 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let path = checkpoint::path(&conf, message.as_ref(), &args.checkpoint_file)?;
     let xe = caller.xe(&conf, &args.host)?;
     let _lock = Caller::lock(&xe, identity.vm_id())?;
+    if let Some(message) = &message {
+        vm_folder::make(&conf, message)?;
+    }
     let place = Place::make(path)?;
     let vm = find(&xe, &args.deploy_id)?;
     identity.check_and_mark(&xe, &vm)?;

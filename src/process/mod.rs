@@ -48,12 +48,17 @@ pub fn output(command: &mut Command, limit: Duration) -> Result<Output> {
     Ok(Output { stdout: stdout?, ..said })
 }
 
-/// Runs `command` with `stdin` as its standard input and collects what it prints.
-pub fn output_from(command: &mut Command, stdin: Stdio, limit: Duration) -> Result<Output> {
+/// Runs `command` with `stdin` as its standard input and collects what it prints. Ends early when `stop` becomes true.
+pub fn output_from(
+    command: &mut Command,
+    stdin: Stdio,
+    limit: Duration,
+    stop: Option<&AtomicBool>,
+) -> Result<Output> {
     command.stdin(stdin);
     let (mut stdout, ended) = (Ok(Vec::new()), AtomicBool::new(false));
     let read = |pipe| stdout = read_all(Said { pipe, ended: &ended });
-    let said = run(command, limit, None, &|| (), Box::new(drop), Box::new(read), &ended)?;
+    let said = run(command, limit, stop, &|| (), Box::new(drop), Box::new(read), &ended)?;
     Ok(Output { stdout: stdout?, ..said })
 }
 

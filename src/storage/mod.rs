@@ -9,6 +9,7 @@ pub mod fill;
 pub mod format;
 pub mod lineage;
 pub mod make;
+pub mod place;
 pub mod progress;
 pub mod snapshot;
 pub mod staging;

@@ -49,7 +49,7 @@ impl Migration {
             message.rewind()?;
             let mut command = Command::new(&file);
             let limit = call.conf.seconds("XE_TRANSFER_TIMEOUT", 14_400)?;
-            let said = process::output_from(command.args(call.words).arg("xcp"), message.into(), limit)
+            let said = process::output_from(command.args(call.words).arg("xcp"), message.into(), limit, None)
                 .with_context(|| file.display().to_string())?;
             let complaint = report::one_line(&String::from_utf8_lossy(&said.stderr));
             ensure!(said.status.success(), "{}: {complaint}", file.display());

@@ -26,7 +26,7 @@ pub fn run(call: &Call) -> Result<String> {
         anyhow::ensure!(to.is_folder()?, "there is no folder {from}");
         return Ok(String::new());
     }
-    from.copy_folder(&to, call.conf.seconds("XE_TRANSFER_TIMEOUT", 14_400)?)?;
+    from.copy_folder(&to, call.conf.seconds("XE_TRANSFER_TIMEOUT", 14_400)?, None)?;
     from.remove()?;
     Ok(String::new())
 }

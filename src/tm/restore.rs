@@ -108,7 +108,7 @@ fn urls(call: &Call, vm_id: u32) -> Result<Vec<(String, String)>> {
     let mut command = Command::new(&script);
     command.args(["-i", &increment.to_string()]);
     let limit = call.conf.seconds("XE_TIMEOUT", 300)?;
-    let said = process::output_from(&mut command, message.into(), limit)?;
+    let said = process::output_from(&mut command, message.into(), limit, None)?;
     let complaint = report::one_line(&String::from_utf8_lossy(&said.stderr));
     ensure!(said.status.success(), "{}: {complaint}", script.display());
     Ok(pairs(&String::from_utf8_lossy(&said.stdout)))

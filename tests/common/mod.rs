@@ -9,7 +9,7 @@ pub mod steps;
 
 use std::fs;
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{FileExt, symlink};
+use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -62,6 +62,23 @@ impl Said {
     }
 }
 
+/// As ssh, without a network: `xcp-a` has the test's own datastores, and each other host those in `hosts/NAME`. The
+/// call whose number is in `ssh.fault` goes wrong as it says there.
+const SSH: &str = r#"#!/bin/sh
+[ "$1" = -o ] && shift 2
+host=$1; shift
+echo "$host $*" >>"$TMPDIR/ssh.log"
+case $host in xcp-a) own=$TMPDIR ;; *) own=$TMPDIR/hosts/$host; mkdir -p "$own" ;; esac
+line=$(printf %s "$*" | sed -E "s|$TMPDIR/(hosts/[^/]*/)?datastores|$own/datastores|g")
+[ -e "$TMPDIR/ssh.fault" ] || exec sh -c "$line"
+read -r nth way <"$TMPDIR/ssh.fault"
+[ "$(wc -l <"$TMPDIR/ssh.log")" -eq "$nth" ] || exec sh -c "$line"
+[ "$way" = killed ] && kill -KILL $PPID && exit 255
+[ "$way" = refused ] || sh -c "$line" >/dev/null
+echo "ssh: connect to host $host port 22: Connection timed out" >&2
+exit 255
+"#;
+
 /// One call of the simulated `xe`, as its log has it.
 #[derive(Debug, Clone)]
 pub struct XeCall {
@@ -87,6 +104,8 @@ impl Host {
         fs::create_dir_all(host.path("bin")).unwrap();
         fs::create_dir_all(host.path("remotes/vmm/xcp")).unwrap();
         symlink(PROGRAM, host.path("bin/xe")).unwrap();
+        fs::write(host.path("bin/ssh"), SSH).unwrap();
+        fs::set_permissions(host.path("bin/ssh"), fs::Permissions::from_mode(0o755)).unwrap();
         for link in said(Command::new(PROGRAM).arg("links"), b"").ok().lines() {
             let link = host.path("remotes").join(link);
             fs::create_dir_all(link.parent().unwrap()).unwrap();

@@ -19,6 +19,7 @@ mod interrupted;
 mod lists_not_believed;
 mod migrate;
 mod migrate_away;
+mod migrate_folder;
 mod nics;
 mod poll;
 mod reconfigure;

@@ -132,15 +132,37 @@ fn no_data_is_lost_whichever_step_fails() {
 }
 
 #[test]
-fn a_full_disk_keeps_the_vm_and_says_where_its_data_is() {
+fn a_shared_datastore_that_is_not_mounted_is_seen_before_the_guest_is_off() {
     let host = Host::new();
+    let shared =
+        Recorded::load(POWEROFF).with("<SHARED><![CDATA[NO]]></SHARED>", "<SHARED><![CDATA[YES]]></SHARED>");
     let uuid = host.deploy().ok();
+    let before = host.dump();
     let folder = host.vm_folder(0, 1);
     fs::rename(&folder, host.path("elsewhere")).unwrap();
-    let line = host.on_vm("shutdown", POWEROFF, &uuid).failure();
-    assert!(line.contains("there is no folder"), "{line}");
-    assert_eq!(host.vm_param(&uuid, "power-state"), "halted");
+    for action in ["shutdown", "cancel"] {
+        let line = host.run(action, &[&uuid, "xcp-a", "1", "xcp-a"], &shared.stdin).failure();
+        assert!(line.contains("there is no folder") && line.contains("mounted"), "{line}");
+        host.is_as(&before);
+        assert!(!folder.exists(), "nothing is written below a mount point");
+    }
     fs::rename(host.path("elsewhere"), &folder).unwrap();
+    host.run("shutdown", &[&uuid, "xcp-a", "1", "xcp-a"], &shared.stdin).ok();
+    nothing_is_left(&host);
+}
+
+#[test]
+fn a_file_that_cannot_be_written_keeps_the_vm_and_says_where_its_data_is() {
+    let host = Host::new();
+    let uuid = host.deploy().ok();
+    let file = host.vm_folder(0, 1).join("disk.0");
+    fs::rename(&file, host.path("elsewhere")).unwrap();
+    fs::create_dir(&file).unwrap();
+    let line = host.on_vm("shutdown", POWEROFF, &uuid).failure();
+    assert!(line.contains(&format!("its data is safe in VDI {}", host.vdi_in(&uuid, "0"))), "{line}");
+    assert_eq!(host.vm_param(&uuid, "power-state"), "halted");
+    fs::remove_dir(&file).unwrap();
+    fs::rename(host.path("elsewhere"), &file).unwrap();
     host.on_vm("shutdown", POWEROFF, &uuid).ok();
     nothing_is_left(&host);
 }

@@ -153,9 +153,10 @@ fn a_guest_that_cannot_be_suspended_runs_on_and_the_reason_is_said() {
 fn where_the_marker_cannot_be_written_nothing_is_suspended() {
     let (host, uuid) = running();
     let before = host.dump();
-    fs::remove_dir_all(host.vm_folder(0, 1)).unwrap();
+    fs::remove_dir_all(host.path("datastores/0")).unwrap();
+    fs::write(host.path("datastores/0"), "no folder").unwrap();
     let line = save("save.3").run(&host, &uuid).failure();
-    assert!(line.contains("cannot write the checkpoint"), "{line}");
+    assert!(line.contains("cannot make the folder"), "{line}");
     host.is_as(&before);
 }
 

@@ -70,6 +70,9 @@ pub fn run(caller: &Caller, args: &Leaving, power_off: PowerOff) -> Result<Strin
         Some(message) if mark::is_original(&vm) => write_back::check(&xe, message, &vm.uuid, vbds)?,
         _ => vbds,
     };
+    if let Some(message) = &message {
+        write_back::prepare(&conf, message)?;
+    }
     power_off(&xe, &conf, &vm)?;
     console::close(&vm.uuid);
     let Some(message) = message else {

@@ -2,18 +2,19 @@
 //! will look for it in `disk.N`.
 
 use super::STILL_IN_USE;
-use crate::action::deploy;
 use crate::action::disks_of_vm::{self, Wanted};
+use crate::action::{deploy, vm_folder};
 use crate::image::{self, Format, Image};
+use crate::one::disk::Origin;
 use crate::one::{Conf, Disk, Message};
 use crate::parallel;
 use crate::report::{self, Result};
 use crate::translate::mark;
 use crate::xe::vbd::{self, Vbd};
 use crate::xe::{Uuid, Xe, failed_with, vdi, was_refused_in_passing};
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The VM's VBDs, with every disk among them whose data OpenNebula still wants.
 ///
@@ -40,17 +41,35 @@ pub fn check(xe: &Xe, message: &Message, record: &Uuid, vbds: Vec<Vbd>) -> Resul
     Ok(found.vbds)
 }
 
-/// Writes every disk back whose data OpenNebula still wants. Each file is replaced only when its new content
-/// is whole.
+/// Makes sure, before the VM is powered off, that there is a folder for the disks.
+pub fn prepare(conf: &Conf, message: &Message) -> Result<()> {
+    let ends = message.vm.lcm_state.ends_the_vm();
+    if message.vm.disks.iter().any(|disk| disk.is_wanted_back(ends)) {
+        vm_folder::make(conf, message)?;
+    }
+    Ok(())
+}
+
+/// Writes every disk back whose data OpenNebula still wants, and of the others those whose files are gone: OpenNebula
+/// makes none of a VM's files again. Each file is replaced only when its new content is whole.
 pub fn run(xe: &Xe, conf: &Conf, message: &Message, vbds: &[Vbd]) -> Result<()> {
     let vm = &message.vm;
     let ends = vm.lcm_state.ends_the_vm();
-    let wanted = vm.disks.iter().filter(|disk| disk.is_wanted_back(ends));
-    let wanted: Vec<(&Disk, Uuid)> = wanted.filter_map(|disk| Some((disk, vdi_of(disk, vbds)?))).collect();
+    let folder = vm_folder::of(conf, message).ok();
+    let is_lost = |disk: &Disk| {
+        let file = folder.as_deref().map(|folder| disk.file(folder));
+        !ends && disk.origin == Origin::File && file.is_some_and(|file| !is_named(&file))
+    };
+    let wanted: Vec<(&Disk, Uuid)> = vm
+        .disks
+        .iter()
+        .filter(|disk| disk.is_wanted_back(ends) || is_lost(disk))
+        .filter_map(|disk| Some((disk, vdi_of(disk, vbds)?)))
+        .collect();
     if wanted.is_empty() {
         return Ok(());
     }
-    let folder = folder(conf, message)?;
+    let folder = vm_folder::make(conf, message)?;
     let written = parallel::map(&wanted, |(disk, vdi)| {
         let file = disk.file(&folder);
         one(xe, disk, vdi, &file)
@@ -61,7 +80,7 @@ pub fn run(xe: &Xe, conf: &Conf, message: &Message, vbds: &[Vbd]) -> Result<()> 
 /// Of a VM that stays in the pool, tells the files that were just written from ones that somebody changes later:
 /// the next deployment takes the VDIs for the newest in both cases, and warns in the second.
 pub fn stamp(xe: &Xe, conf: &Conf, message: &Message, vbds: &[Vbd]) {
-    let Ok(folder) = folder(conf, message) else { return };
+    let Ok(folder) = vm_folder::of(conf, message) else { return };
     for disk in message.vm.disks.iter().filter(|disk| disk.is_wanted_back(false)) {
         let Some(vbd) = vbd_of(disk, vbds) else { continue };
         let set = deploy::source(&disk.origin, &disk.file(&folder)).and_then(|(_, stamp)| {
@@ -85,7 +104,7 @@ pub fn of_suspended(xe: &Xe, conf: &Conf, message: &Message, uuid: &Uuid) -> Res
     if wanted.is_empty() {
         return Ok(());
     }
-    let folder = folder(conf, message)?;
+    let folder = vm_folder::make(conf, message)?;
     let vbds = check_persistent(xe, message.vm.vm_id, uuid, &wanted)?;
     let disks: Vec<(&Disk, Uuid)> =
         wanted.into_iter().filter_map(|disk| Some((disk, vdi_of(disk, &vbds)?))).collect();
@@ -114,6 +133,11 @@ fn through_snapshot(xe: &Xe, disk: &Disk, vdi: &Uuid, file: &Path) -> Result<()>
     let removed = xe.undo(&vdi::destroy(&snapshot));
     written?;
     removed.map(drop).with_context(|| format!("its snapshot {snapshot} is left over"))
+}
+
+/// Whether there is a file of this name; a link that leads nowhere counts.
+fn is_named(file: &Path) -> bool {
+    fs::symlink_metadata(file).is_ok()
 }
 
 /// The VDI that was made for this disk. Another image may have had the same DISK_ID before.
@@ -159,13 +183,4 @@ fn size_of(image: &Image, file: &Path) -> Result<u64> {
         Format::Raw | Format::Iso => fs::metadata(file)?.len(),
         Format::Vhd | Format::Qcow2 => image.virtual_size_bytes(),
     })
-}
-
-/// The VM's folder on the host: `DATASTORE/BASE_PATH`, or where settings and history put it.
-fn folder(conf: &Conf, message: &Message) -> Result<PathBuf> {
-    let folder = conf
-        .vm_folder(message.vm.ds_id, message.vm.vm_id, message.vm_folder.as_deref())
-        .context("the message names no datastore to write the disks back to")?;
-    ensure!(folder.is_dir(), "there is no folder {} to write the VM's disks back to", folder.display());
-    Ok(folder)
 }

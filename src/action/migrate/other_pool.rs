@@ -2,9 +2,8 @@
 //! names. It keeps its uuid.
 
 use super::storage_motion::{self, Login};
-use super::{arrived, ensure_running, tags};
+use super::{Job, arrived, ensure_running, tags};
 use crate::action::identity::Identity;
-use crate::one::{Conf, Message};
 use crate::parallel;
 use crate::report::{self, Result};
 use crate::xe::host::{self, Host};
@@ -13,25 +12,11 @@ use crate::xe::{Uuid, Xe, vm};
 use anyhow::{Context, ensure};
 use std::path::PathBuf;
 
-/// Where the VM is to go.
-pub struct OtherPool<'a> {
-    pub dest_name: &'a str,
-    /// REMOTE_PASSWORD_FILE, with which the other pool is asked too.
-    pub file: &'a str,
-    /// Whose record it must be, also over there.
-    pub identity: &'a Identity,
-}
-
-/// Everything is looked up on both sides before the one call that moves.
-pub fn run(
-    xe: &Xe,
-    conf: &Conf,
-    uuid: &Uuid,
-    vm: Option<&vm::Vm>,
-    other: &OtherPool<'_>,
-    message: Option<&Message>,
-) -> Result<()> {
-    let OtherPool { dest_name, file, identity } = *other;
+/// `file` is REMOTE_PASSWORD_FILE, with which the other pool is asked too. Everything is looked up on both sides
+/// before the one call that moves.
+pub fn run(job: &Job<'_>, vm: Option<&vm::Vm>, file: &str) -> Result<()> {
+    let (xe, conf, message) = (job.xe, job.conf, job.message);
+    let (uuid, dest_name) = (&job.args.deploy_id, &job.args.dest_host);
     let login = Login::read("REMOTE_PASSWORD_FILE", file)?;
     ensure!(!dest_name.starts_with('-'), "{dest_name:?} is not a host's name");
     let there = xe.of_other_pool(host::without_brackets(dest_name), PathBuf::from(file));
@@ -39,7 +24,10 @@ pub fn run(
         .with_context(|| format!("{dest_name} is no host of this pool, and its own pool cannot be asked"))?;
     let dest = host::named(&hosts, dest_name).context("the destination")?;
     let Some(vm) = vm else {
-        already_there(&there, identity, uuid, dest)?;
+        already_there(&there, job.identity, uuid, dest)?;
+        if let Some(folder) = job.folder()? {
+            folder.complete(xe)?;
+        }
         tags::warn_of(tags::mend(&there, message, uuid));
         return Ok(());
     };
@@ -58,7 +46,15 @@ pub fn run(
         migrate = migrate.set(format!("vdi:{}", vdi.uuid), &sr);
     }
     report::info(format!("VM {uuid} goes to {}, a host of another pool, with its disks", dest.name_label));
-    arrived(&there, uuid, dest, storage_motion::send(xe, uuid, &migrate, &login))?;
+    let folder = job.folder()?;
+    if let Some(folder) = &folder {
+        folder.copy(xe)?;
+    }
+    let moved = arrived(&there, uuid, dest, storage_motion::send(xe, uuid, &migrate, &login));
+    if let (Err(error), Some(folder)) = (&moved, &folder) {
+        folder.take_back(xe, uuid, Some(dest), error);
+    }
+    moved?;
     tags::warn_of(tags::keep(&there, uuid, &disks));
     Ok(())
 }

@@ -3,6 +3,8 @@
 
 mod files;
 
+pub use files::PASSING;
+
 use crate::report::Result;
 use crate::ssh;
 use crate::xe::host::without_brackets;
@@ -55,6 +57,7 @@ impl Place {
     }
 
     /// A file in this folder.
+    #[must_use]
     pub fn below(&self, name: &str) -> Place {
         Place { host: self.host.clone(), path: format!("{}/{name}", self.path) }
     }

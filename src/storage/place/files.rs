@@ -13,6 +13,8 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(120);
 /// The exit status by which our own command lines say that a file is not there.
 const NOT_THERE: i32 = 44;
+/// How names of files begin that do not go with their folder.
+pub const PASSING: &str = ".one-xcp-";
 
 impl Place {
     /// A shell's command line, ready to run on the host.
@@ -117,11 +119,27 @@ impl Place {
         Ok(self.run(&format!("[ -d {} ] || exit {NOT_THERE}", self.quoted()))?.0 == 0)
     }
 
-    /// Copies the folder to `to`, which takes the place of what is there only when it is whole. The bytes go
-    /// through this machine: hosts need not know each other.
-    pub fn copy_folder(&self, to: &Place, limit: Duration) -> Result<()> {
+    /// Whether there is such a file or folder.
+    pub fn is_there(&self) -> Result<bool> {
+        Ok(self.run(&format!("[ -e {} ] || exit {NOT_THERE}", self.quoted()))?.0 == 0)
+    }
+
+    /// Copies the folder to `to`, which takes the place of what is there only when it is whole and on disk. The bytes
+    /// go through this machine: hosts need not know each other. Files of the names that [`PASSING`] matches stay.
+    pub fn copy_folder(&self, to: &Place, limit: Duration, stop: Option<&AtomicBool>) -> Result<()> {
         let new = ssh::quoted(&format!("{}/.{}.new", to.folder(), to.name()));
-        let pack = format!("tar -C {} --sparse -cf - .", self.quoted());
+        let copied = self.pack_to(to, &new, limit, stop);
+        if copied.is_err() {
+            _ = to.run(&format!("rm -rf {new}"));
+        }
+        copied?;
+        to.run(&format!("sync; rm -rf {0} && mv {new} {0}", to.quoted()))
+            .map(drop)
+            .with_context(|| format!("cannot write {to}"))
+    }
+
+    fn pack_to(&self, to: &Place, new: &str, limit: Duration, stop: Option<&AtomicBool>) -> Result<()> {
+        let pack = format!("tar -C {} --exclude './{PASSING}*' --sparse -cf - .", self.quoted());
         let unpack = format!("rm -rf {new} && mkdir -p {new} && tar -C {new} --sparse -xf -");
         let mut packing = self
             .command(&pack)
@@ -130,14 +148,12 @@ impl Place {
             .spawn()
             .with_context(|| format!("cannot read {self}"))?;
         let stdout = packing.stdout.take().context("no pipe to read from")?;
-        let unpacked = process::output_from(&mut to.command(&unpack), stdout.into(), limit);
+        let unpacked = process::output_from(&mut to.command(&unpack), stdout.into(), limit, stop);
         let packed = packing.wait()?;
-        ensure!(packed.success(), "cannot read {self}");
         let said = unpacked.with_context(|| format!("cannot write {to}"))?;
         let complaint = report::one_line(&String::from_utf8_lossy(&said.stderr));
         ensure!(said.status.success(), "cannot write {to}: {complaint}");
-        to.run(&format!("rm -rf {0} && mv {new} {0}", to.quoted()))
-            .map(drop)
-            .with_context(|| format!("cannot write {to}"))
+        ensure!(packed.success(), "cannot read {self}");
+        Ok(())
     }
 }
