@@ -30,6 +30,7 @@ mod side_by_side;
 mod snapshots;
 mod state_dir;
 mod suspend;
+mod templates;
 mod translated;
 mod traps;
 mod write_back_faults;

@@ -1,6 +1,6 @@
 //! The steps that make the VM, each with what takes it back.
 
-use super::plan::{DEFAULT_TEMPLATE, Plan, PlannedDisk, Source, Writes};
+use super::plan::{Plan, PlannedDisk, Source, Writes};
 use super::pool::Pool;
 use super::unanswered;
 use crate::image::Image;
@@ -10,19 +10,19 @@ use crate::report::{self, Result};
 use crate::storage::fill::from_image;
 use crate::translate::{mark, vif};
 use crate::undo::Undo;
-use crate::xe::vbd::Vbd;
-use crate::xe::{Uuid, Xe, call, network, outcome_unknown, vbd, vdi, vm, xe_error};
-use anyhow::Context;
+use crate::xe::{Uuid, Xe, network, outcome_unknown, vbd, vdi, vm, xe_error};
+use anyhow::{Context, anyhow};
 use std::path::Path;
 
 /// Makes the VM's record. It is marked and gets its name by the next call, [`fill`]'s first.
 pub fn install(xe: &Xe, undo: &Undo<'_>, pool: &Pool, vm: &Vm, plan: &Plan) -> Result<Uuid> {
     let name = mark::vm_name(vm.vm_id);
     let unmarked_name = mark::unmarked_vm_name(vm.vm_id);
-    let made = match xe.ask(&vm::install(&plan.template, &unmarked_name, None)) {
+    let template = pool.template.as_ref().map_err(|why| anyhow!("{why:#}"))?;
+    let made = match xe.ask(&template.install(&unmarked_name, None)) {
         // Named only then: XAPI copies a template's disks to an SR that is named, which it else clones.
         Err(error) if wants_sr(&error) && pool.default_sr.is_some() => {
-            xe.ask(&vm::install(&plan.template, &unmarked_name, pool.default_sr.as_ref()))
+            xe.ask(&template.install(&unmarked_name, pool.default_sr.as_ref()))
         }
         other => other,
     };
@@ -33,13 +33,12 @@ pub fn install(xe: &Xe, undo: &Undo<'_>, pool: &Pool, vm: &Vm, plan: &Plan) -> R
     // So far it has no disks but its template's, which go with it.
     let undo_with_disks = Undo::new(xe);
     undo_with_disks.by(vm::uninstall(&uuid));
+    template.clear(xe, &uuid, &plan.params)?;
     let named =
         vm::set(&uuid).set_all(mark::vm_marks(vm, &uuid, plan.replaces.as_ref())).set("name-label", &name);
     xe.run(&named.set_all(plan.params.iter().cloned()))
         .with_context(|| format!("cannot set up VM {name}"))?;
-    if plan.template != DEFAULT_TEMPLATE {
-        remove_template_disks(xe, &uuid)?;
-    }
+    template.remove_devices(xe, &uuid)?;
     undo_with_disks.keep();
     undo.by(vm::destroy(&uuid));
     Ok(uuid)
@@ -49,17 +48,6 @@ pub fn install(xe: &Xe, undo: &Undo<'_>, pool: &Pool, vm: &Vm, plan: &Plan) -> R
 /// command line's, which has no code (cli_operations.ml `vm_install_real`).
 fn wants_sr(error: &anyhow::Error) -> bool {
     xe_error(error).is_some_and(|error| error.words.contains("valid default SR"))
-}
-
-/// Templates of guest systems bring disks of their own, empty; OpenNebula's take their place.
-fn remove_template_disks(xe: &Xe, uuid: &Uuid) -> Result<()> {
-    for vbd in Vbd::of_vm(xe, uuid)? {
-        match (vbd.other_config(mark::OWNER), &vbd.vdi_uuid) {
-            (Some(_), Some(vdi)) => xe.run(&vdi::destroy(vdi))?,
-            _ => xe.run(&call("vbd-destroy").set("uuid", &vbd.uuid))?,
-        };
-    }
-    Ok(())
 }
 
 /// Gives the VM its memory, disks and NICs: all side by side, each disk and NIC a chain of its own.

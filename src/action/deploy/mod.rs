@@ -9,6 +9,7 @@ mod kept;
 mod other_machine;
 mod plan;
 mod pool;
+mod template;
 mod unanswered;
 
 pub use build::import;

@@ -20,7 +20,6 @@ pub const DEFAULT_TEMPLATE: &str = "Other install media";
 
 /// A VM, decided.
 pub struct Plan {
-    pub template: String,
     pub params: Vec<(String, String)>,
     pub memory: MemoryLimits,
     pub disks: Vec<PlannedDisk>,
@@ -93,17 +92,7 @@ impl Plan {
         params.extend(platform::params(vm)?);
         params.extend(pci::params(vm)?);
         params.extend(raw::params(vm)?);
-        let own_template = vm.attribute("XCP_TEMPLATE");
-        let template =
-            if own_template.is_empty() { conf.text("TEMPLATE", DEFAULT_TEMPLATE) } else { own_template };
-        Ok(Plan {
-            template: template.to_owned(),
-            params,
-            memory: memory::limits(vm),
-            disks,
-            has_tpm: pci::has_tpm(vm),
-            replaces: None,
-        })
+        Ok(Plan { params, memory: memory::limits(vm), disks, has_tpm: pci::has_tpm(vm), replaces: None })
     }
 
     /// With the disks that a halted VM of before already has, instead of their files: what the guest wrote

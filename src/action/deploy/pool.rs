@@ -1,5 +1,6 @@
 //! What `deploy` must know of the pool before it changes it.
 
+use super::template::Template;
 use crate::one::{Conf, Nic, Vm};
 use crate::parallel;
 use crate::report::Result;
@@ -13,24 +14,27 @@ pub struct Pool {
     pub host: Host,
     pub default_sr: Option<Uuid>,
     pub networks: Vec<Uuid>,
+    /// What a new VM is installed from, or why not. One that is there already needs none.
+    pub template: Result<Template>,
 }
 
 impl Pool {
     /// Asks all of it side by side.
     pub fn look_up(xe: &Xe, conf: &Conf, vm: &Vm, host_name: &str) -> Result<Pool> {
-        let ((hosts, networks), default_sr) = parallel::both(
+        let ((hosts, networks), (default_sr, template)) = parallel::both(
             || {
                 parallel::both(
                     || Host::all(xe),
                     || if vm.nics.is_empty() { Ok(Vec::new()) } else { Network::all(xe) },
                 )
             },
-            || default_sr(xe, conf),
+            || parallel::both(|| default_sr(xe, conf), || Template::look_up(xe, conf, vm)),
         );
         let networks = networks?;
         Ok(Pool {
             host: host::named(&hosts?, host_name)?.clone(),
             default_sr: default_sr?,
+            template,
             networks: vm.nics.iter().map(|nic| network_of(xe, &networks, nic)).collect::<Result<_>>()?,
         })
     }
