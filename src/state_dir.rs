@@ -82,20 +82,20 @@ impl StateDir {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(why) => return Err(why).with_context(|| format!("cannot make {shown}")),
         }
-        let dir = StateDir::look_at(path)?;
+        let dir = StateDir::of_folder(path)?;
         let found = fstat(&dir.fd)?;
         let is_private = found.st_uid == geteuid().as_raw() && found.st_mode & 0o022 == 0;
         ensure!(is_private, NotOurs(not_private(path)));
         Ok(dir)
     }
 
-    /// The folder for temporary files, where earlier versions had theirs. Others may write to it: each of its files
-    /// is looked at as in a directory of our own.
+    /// The folder for temporary files, where earlier versions had theirs.
     pub fn of_earlier_versions() -> Result<StateDir> {
-        StateDir::look_at(&env::temp_dir())
+        StateDir::of_folder(&env::temp_dir())
     }
 
-    fn look_at(path: &Path) -> Result<StateDir> {
+    /// A folder that others may write to: each of its files is looked at as in a directory of our own.
+    pub fn of_folder(path: &Path) -> Result<StateDir> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match openat(rustix::fs::CWD, path, flags, Mode::empty()) {
             Ok(fd) => Ok(StateDir { path: path.to_owned(), fd: Arc::new(fd) }),

@@ -65,7 +65,7 @@ pub fn moved(caller: &Caller, conf: &Conf, vm_id: Option<u32>, vm: &vm::Vm, dest
     let (Some(_), Some(vm_id)) = (conf.optional("XE_SERVER"), vm_id) else { return };
     let opened = marked.parse::<Mark>().and_then(|mark| {
         let running = console::Running { vm_id, vm: vm.uuid.clone(), mark };
-        console::keep_one(&caller.called_as, &console::Key::read(conf), dest_host, &running)
+        console::keep_one(&caller.called_as, &console::Key::of(conf), dest_host, &running)
     });
     warn(opened);
 }
@@ -88,6 +88,13 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
         Some(mark) => mark.listen.to_string(),
     };
     _ = writeln!(text, "wanted    {wants}");
+    if let Some(seal) = marked.as_ref().and_then(Mark::seal)
+        && let Some(vm_id) = vm.other_config(mark::VM_ID).and_then(|vm_id| vm_id.parse().ok())
+        && let Err(why) = console::Key::of(&conf).open(vm_id, seal)
+    {
+        let why = report::one_line(&format!("{why:#}"));
+        _ = writeln!(text, "password  cannot be read here, so only `deploy` starts the console: {why}");
+    }
     let relay = console::of_vm(&vm.uuid);
     _ = match &relay {
         Some(relay) => writeln!(text, "relay     {} listens on {}", relay.pid, relay.mark.listen),

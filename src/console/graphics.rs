@@ -37,8 +37,8 @@ impl Graphics {
             return Ok(None);
         }
         let listen = SocketAddr::new(address(section.text("LISTEN")), port);
-        let key = Key::read(conf);
-        let seal = password.as_deref().map(|password| key.seal(password)).transpose()?;
+        let key = Key::of(conf);
+        let seal = password.as_deref().map(|password| key.seal(vm.vm_id, password));
         Ok(Some(Graphics { vm_id: vm.vm_id, host: host.to_owned(), mark: Mark::new(listen, seal), password }))
     }
 

@@ -59,10 +59,11 @@ pub fn keep_one(called_as: &Path, key: &Key, host: &str, vm: &Running) -> Result
         return Ok(());
     }
     let password = if vm.mark.has_password() {
-        let password = vm.mark.seal().and_then(|seal| key.open(seal));
-        Some(password.context(
-            "its console's password cannot be read: the pool's secret is another, or not to be had",
-        )?)
+        let seal = vm
+            .mark
+            .seal()
+            .context("its console's password was not kept: only `deploy` starts the console")?;
+        Some(key.open(vm.vm_id, seal).context("its console's password cannot be read")?)
     } else {
         None
     };

@@ -49,8 +49,9 @@ impl FromStr for Mark {
         let (listen, seal) = text.split_once(' ').map_or((text, None), |(listen, seal)| (listen, Some(seal)));
         let is_plain =
             |seal: &str| !seal.is_empty() && seal.bytes().all(|c| c.is_ascii_hexdigit() || c == b'-');
-        ensure!(seal.is_none_or(is_plain), "{MARK} is {text:?}");
-        let listen = listen.parse().with_context(|| format!("{MARK} is {text:?}"))?;
+        // No error shows the seal.
+        ensure!(seal.is_none_or(is_plain), "{MARK} holds no sealed password after {listen:?}");
+        let listen = listen.parse().with_context(|| format!("{MARK} begins with {listen:?}"))?;
         Ok(Mark { listen, seal: seal.map(str::to_owned) })
     }
 }

@@ -72,7 +72,7 @@ impl Host {
             name: name.to_owned(),
             configuration,
             called_as: caller.called_as.clone(),
-            console_key: console::wanted(&conf)?.then(|| Key::read(&conf)),
+            console_key: console::wanted(&conf)?.then(|| Key::of(&conf)),
             datastores: probe::datastore_location(&conf, Some(read)),
             xapi: caller.xapi(&conf, name)?,
             pci: pci::Filter::from_conf(&conf)?,

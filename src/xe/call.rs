@@ -7,6 +7,9 @@ use std::fmt;
 /// The longest value that an error message shows whole.
 const SHOWN_CHARS: usize = 80;
 
+/// What the names of values contain that are not shown. `one_vnc` holds the sealed password of a console.
+const SECRETS: [&str; 2] = ["password", "one_vnc"];
+
 /// A verb and its `key=value` parameters.
 #[must_use]
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +75,7 @@ impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "xe {}", self.verb)?;
         for (key, value) in &self.params {
-            if key.contains("password") {
+            if SECRETS.iter().any(|secret| key.contains(secret)) {
                 write!(f, " {key}=(hidden)")?;
             } else if value.chars().count() > SHOWN_CHARS {
                 write!(f, " {key}={}…", value.chars().take(SHOWN_CHARS).collect::<String>())?;
@@ -112,6 +115,8 @@ mod tests {
     #[test]
     fn a_password_is_never_shown() {
         let shown = call("vm-migrate").set("remote-password", "secret").to_string();
+        assert!(!shown.contains("secret"), "{shown}");
+        let shown = call("vm-param-set").set("other-config:one_vnc", "127.0.0.1:5901 2-secret").to_string();
         assert!(!shown.contains("secret"), "{shown}");
     }
 }
