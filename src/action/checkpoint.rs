@@ -6,7 +6,7 @@ use crate::report::Result;
 use crate::xe::Uuid;
 use anyhow::{Context, bail, ensure};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
@@ -47,12 +47,18 @@ impl Checkpoint {
         Ok(Checkpoint { vm: fact("vm")?, memory: fact("memory")? })
     }
 
-    pub fn load(path: &Path) -> Result<Checkpoint> {
+    /// None if there is no such file.
+    pub fn load(path: &Path) -> Result<Option<Checkpoint>> {
+        let cannot_read = || format!("cannot read the checkpoint {}", path.display());
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).with_context(cannot_read),
+        };
         let mut text = Vec::new();
-        File::open(path)
-            .and_then(|file| file.take(LONGEST_BYTES).read_to_end(&mut text))
-            .with_context(|| format!("cannot read the checkpoint {}", path.display()))?;
+        file.take(LONGEST_BYTES).read_to_end(&mut text).with_context(cannot_read)?;
         Checkpoint::parse(&String::from_utf8_lossy(&text))
+            .map(Some)
             .with_context(|| format!("the checkpoint {} cannot be used", path.display()))
     }
 }

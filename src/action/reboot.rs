@@ -31,7 +31,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let identity = caller.identity(message.as_ref(), args.vm_id);
     let xe = caller.xe(&conf, &args.host)?;
     let _lock = Caller::lock(&xe, identity.vm_id())?;
-    check_runs(&xe, &identity, &args.deploy_id)?;
+    check_state(&xe, &identity, &args.deploy_id, &[PowerState::Running])?;
     let uuid = &args.deploy_id;
     let Err(error) = xe.run_within(&vm::clean_reboot(uuid), limit) else { return Ok(String::new()) };
     let why = if failed_with(&error, &NO_GUEST_TOOLS) {
@@ -44,11 +44,11 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     Err(error).with_context(|| format!("cannot reboot VM {uuid}{why}"))
 }
 
-/// Only a VM that is up can restart.
-pub fn check_runs(xe: &Xe, identity: &Identity, uuid: &Uuid) -> Result<()> {
+/// Only a VM in one of these states can restart.
+pub fn check_state(xe: &Xe, identity: &Identity, uuid: &Uuid, states: &[PowerState]) -> Result<()> {
     let there = find(xe, uuid)?;
     identity.check_and_mark(xe, &there)?;
-    if there.power_state != PowerState::Running {
+    if !states.contains(&there.power_state) {
         bail!("{}: there is nothing to restart", is_not_running(&there));
     }
     Ok(())

@@ -3,7 +3,7 @@
 use super::{Caller, reboot};
 use crate::one::Message;
 use crate::report::Result;
-use crate::xe::vm;
+use crate::xe::{PowerState, vm};
 use anyhow::Context;
 
 /// Restart a VM at once, as its reset button would.
@@ -21,7 +21,8 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let xe = caller.xe(&conf, &args.of.host)?;
     let _lock = Caller::lock(&xe, identity.vm_id())?;
     let uuid = &args.of.deploy_id;
-    reboot::check_runs(&xe, &identity, uuid)?;
+    // XAPI's hard_reboot takes a paused VM too (xapi_vm_lifecycle.ml `allowed_power_states`).
+    reboot::check_state(&xe, &identity, uuid, &[PowerState::Running, PowerState::Paused])?;
     xe.run(&vm::hard_reboot(uuid)).with_context(|| format!("cannot reset VM {uuid}"))?;
     Ok(String::new())
 }

@@ -131,6 +131,11 @@ pub fn hard_reboot(uuid: &Uuid) -> Call {
     call("vm-reboot").set("uuid", uuid).set("force", true)
 }
 
+/// Lets a paused VM run.
+pub fn unpause(uuid: &Uuid) -> Call {
+    call("vm-unpause").set("uuid", uuid)
+}
+
 /// Puts a running VM's memory into a VDI of the suspend SR; its guest must help.
 pub fn suspend(uuid: &Uuid) -> Call {
     call("vm-suspend").set("uuid", uuid)

@@ -95,7 +95,7 @@ fn both_can_be_repeated() {
 }
 
 #[test]
-fn a_marker_that_is_empty_foreign_or_stale_is_refused_with_the_reason() {
+fn a_marker_that_is_empty_damaged_or_of_another_vm_is_refused_with_the_reason() {
     let (host, uuid) = running();
     save("save.3").run(&host, &uuid).ok();
     let file = host.vm_folder(0, 1).join("checkpoint");
@@ -114,21 +114,58 @@ fn a_marker_that_is_empty_foreign_or_stale_is_refused_with_the_reason() {
         let line = restore(&host, "restore.3", &uuid).failure();
         assert!(line.contains(reason), "{line}");
     }
-    fs::remove_file(&file).unwrap();
-    let line = restore(&host, "restore.3", &uuid).failure();
-    assert!(line.contains("cannot read the checkpoint"), "{line}");
     fs::write(&file, &marker).unwrap();
     let line = restore(&host, "restore.3", other).failure();
     assert!(line.contains(&format!("is of VM {uuid}, not of {other}")), "{line}");
     host.is_as(&before);
-    // The VM went on and was suspended again by somebody else.
-    host.xe(&["vm-resume", &format!("uuid={uuid}")]);
-    host.xe(&["vm-suspend", &format!("uuid={uuid}")]);
-    let line = restore(&host, "restore.3", &uuid).failure();
-    assert!(line.contains("stale"), "{line}");
     host.xe(&["vm-shutdown", &format!("uuid={uuid}"), "force=true"]);
     let line = restore(&host, "restore.3", &uuid).failure();
-    assert!(line.contains("is halted: the memory"), "{line}");
+    assert!(line.contains("is halted: its memory"), "{line}");
+}
+
+/// Monitoring tells OpenNebula SUSPENDED, and all that it can do then is `restore`.
+#[test]
+fn a_vm_that_somebody_else_paused_or_suspended_goes_on() {
+    for (verb, how) in [("vm-pause", "paused by somebody"), ("vm-suspend", "suspended by somebody else")] {
+        let (host, uuid) = running();
+        // First without a checkpoint, then with the one that an earlier `save` left.
+        for has_checkpoint in [false, true] {
+            if has_checkpoint {
+                save("save.3").run(&host, &uuid).ok();
+                restore(&host, "restore.3", &uuid).ok();
+            }
+            host.xe(&[verb, &format!("uuid={uuid}")]);
+            let said = restore(&host, "restore.3", &uuid);
+            assert!(said.stderr.contains(how), "{said:?}");
+            said.ok();
+            assert_eq!(host.vm_param(&uuid, "power-state"), "running");
+            assert!(suspend_images(&host).is_empty(), "{verb}");
+        }
+    }
+}
+
+#[test]
+fn a_vm_that_is_paused_on_another_host_is_not_started_twice() {
+    let (host, uuid) = running();
+    host.xe(&["vm-pause", &format!("uuid={uuid}")]);
+    let recorded = Recorded::load("restore.3");
+    let line = host
+        .run("restore", &["/none/0/1/checkpoint", "xcp-b", &uuid, "1", "xcp-b"], &recorded.stdin)
+        .failure();
+    assert!(line.contains("it is not started twice"), "{line}");
+    let line = host.run("restore", &["/none/0/1/checkpoint", "xcp-a"], b"").failure();
+    assert!(line.contains("and no DEPLOY_ID"), "{line}");
+}
+
+#[test]
+fn a_paused_vm_is_reset() {
+    let (host, uuid) = running();
+    host.xe(&["vm-pause", &format!("uuid={uuid}")]);
+    host.on_vm("reset", "reset", &uuid).ok();
+    assert_eq!(host.vm_param(&uuid, "power-state"), "running");
+    host.xe(&["vm-pause", &format!("uuid={uuid}")]);
+    let line = host.on_vm("reboot", "reboot", &uuid).failure();
+    assert!(line.contains("nothing to restart"), "{line}");
 }
 
 #[test]

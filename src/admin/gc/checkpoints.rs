@@ -48,7 +48,7 @@ fn numbered(folder: &Path) -> Vec<(u32, PathBuf)> {
 /// Only a file of ours, whole: other drivers' are the memory itself.
 fn read(path: &Path) -> Option<Checkpoint> {
     let is_file = fs::symlink_metadata(path).is_ok_and(|data| data.is_file());
-    if is_file { Checkpoint::load(path).ok() } else { None }
+    if is_file { Checkpoint::load(path).ok().flatten() } else { None }
 }
 
 impl Leftover {
