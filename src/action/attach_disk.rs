@@ -47,7 +47,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let lock = Caller::lock(&xe, Some(message.vm.vm_id))?;
     let what = || format!("cannot attach disk {} to VM {}", disk.disk_id, message.vm.vm_id);
     let file = hotplug::file(&conf, &message.vm, &disk, &args.disk_path)?;
-    let (source, stamp) = deploy::source(&disk.origin, &file).with_context(what)?;
+    let (source, stamp) = deploy::source(&disk, &file, true).with_context(what)?;
 
     let from_file = matches!(source, Source::Image { .. });
     let ((there, vbds), sr) = parallel::both(

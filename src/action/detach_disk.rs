@@ -69,20 +69,20 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
 /// The device through which the VM has the disk: by its marks, or by the VDI that `disk.N` names.
 fn attached<'a>(disk: &Disk, file: &Path, vbds: &'a [Vbd]) -> Option<&'a Vbd> {
     let marked = vbds.iter().find(|vbd| mark::is_of(vbd, disk) && vbd.vdi_uuid.is_some());
-    marked.or_else(|| match deploy::source(&disk.origin, file).ok()?.0 {
-        deploy::Source::Vdi { vdi, .. } => vbds.iter().find(|vbd| vbd.vdi_uuid.as_ref() == Some(&vdi)),
-        deploy::Source::Image { .. } => None,
+    marked.or_else(|| {
+        let vdi = deploy::named_vdi(disk, file)?;
+        vbds.iter().find(|vbd| vbd.vdi_uuid.as_ref() == Some(&vdi))
     })
 }
 
 /// A list without the disk may be shorter than it should: the VDIs are asked, before nothing is done.
 fn look_again(xe: &Xe, vm: &Vm, disk: &Disk, file: &Path, record: &Uuid, vbds: Vec<Vbd>) -> Result<Vec<Vbd>> {
-    match deploy::source(&disk.origin, file) {
-        Ok((deploy::Source::Vdi { vdi, .. }, _)) => {
+    match deploy::named_vdi(disk, file) {
+        Some(vdi) => {
             let of_vdi = Vbd::of_vdi(xe, &vdi)?;
             if of_vdi.is_empty() { Ok(vbds) } else { Vbd::of_vm(xe, record) }
         }
-        _ => Ok(disks_of_vm::find(xe, vm.vm_id, record, vbds, &[Wanted::of(disk)])?.vbds),
+        None => Ok(disks_of_vm::find(xe, vm.vm_id, record, vbds, &[Wanted::of(disk)])?.vbds),
     }
 }
 

@@ -10,6 +10,7 @@ mod context_disc;
 pub mod deploy;
 pub mod detach_disk;
 pub mod detach_nic;
+mod disk_format;
 mod disks_of_vm;
 pub mod exec;
 pub mod exec_cancel;

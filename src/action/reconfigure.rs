@@ -3,7 +3,7 @@
 
 use super::context_disc::{self, Found};
 use super::{Caller, deploy};
-use crate::image::{BLOCK_BYTES, Image};
+use crate::image::{BLOCK_BYTES, Format, Image};
 use crate::one::disk::Origin;
 use crate::one::{Conf, Message, Vm};
 use crate::parallel;
@@ -52,7 +52,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let _lock = Caller::lock(&xe, Some(vm.vm_id))?;
     let disk_id = vm.context.as_ref().context("VM/TEMPLATE has no CONTEXT with a DISK_ID")?.disk_id;
     let file = file(&conf, &vm, &args.iso_path)?;
-    let size_bytes = Image::open(&file)?.virtual_size_bytes().next_multiple_of(BLOCK_BYTES);
+    let size_bytes = Image::open_as(&file, Format::Raw)?.virtual_size_bytes().next_multiple_of(BLOCK_BYTES);
     let slot = slot(&conf, &vm, disk_id)?;
     let (found, sr) = parallel::both(
         || Found::look_up(&xe, &identity, &args.deploy_id, &vm, disk_id),
@@ -124,7 +124,7 @@ fn fill(xe: &Xe, undo: &Undo<'_>, disc: &Disc<'_>) -> Result<Uuid> {
     }
     let new: Uuid = made.context("cannot make the new context disc")?;
     undo.by(vdi::destroy(&new));
-    deploy::import(xe, &new, &disc.file, disc.size_bytes)
+    deploy::import(xe, &new, &disc.file, Format::Raw, disc.size_bytes)
         .with_context(|| format!("cannot bring {} into the pool", disc.file.display()))?;
     Ok(new)
 }

@@ -2,7 +2,7 @@
 //! what `xe vdi-export format=vhd` prints turned back into such files.
 //!
 //! Only what is allocated is read and written; memory stays at one block of 2 MiB and the block table
-//! (4 MB for a disk of 2 TiB). An image is told by its content, never by its name.
+//! (4 MB for a disk of 2 TiB).
 
 mod big_endian;
 mod blocks;

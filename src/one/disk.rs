@@ -40,7 +40,11 @@ pub struct Disk {
     pub is_persistent: bool,
     /// Position in the boot order (ORDER), from 1.
     pub order: Option<u32>,
-    /// What the image file should be (`raw`, `qcow2`), as OpenNebula has it; the file itself may be another.
+    /// The format of the file (`raw`, `qcow2`) in OpenNebula's words; empty where it does not tell.
+    ///
+    /// Since 6.0 oned sets FORMAT and DRIVER to the same: of an image from the image (Image.cc `disk_attribute`), of
+    /// a volatile disk from the datastore (Datastore.cc `disk_attribute`), of swap space to `raw`. Earlier releases
+    /// have FORMAT only of volatile disks, and DRIVER where the image or its datastore sets it.
     pub format: String,
     /// 0 where OpenNebula does not say.
     pub size_mb: u64,
@@ -73,7 +77,7 @@ impl Disk {
             format: [disk.text("FORMAT"), disk.text("DRIVER")]
                 .into_iter()
                 .find(|text| !text.is_empty())
-                .unwrap_or("raw")
+                .unwrap_or_default()
                 .to_owned(),
             size_mb: disk.get("SIZE")?.unwrap_or(0),
             io_limits: limits.map(|limit| (limit.name.clone(), limit.text.trim().to_owned())).collect(),

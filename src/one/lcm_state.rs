@@ -5,6 +5,8 @@
 pub struct LcmState(pub u32);
 
 impl LcmState {
+    /// `BOOT`: the VM's first deployment, from disks that were just made of its images.
+    pub const BOOT: LcmState = LcmState(2);
     /// `SHUTDOWN`: the VM is terminated after this; only persistent disks are wanted.
     pub const SHUTDOWN: LcmState = LcmState(12);
     /// `CLEANUP_RESUBMIT`: `recover --recreate`; the VM begins anew from its images.

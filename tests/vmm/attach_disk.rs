@@ -68,6 +68,16 @@ fn the_message_among_the_arguments_does_as_well() {
     has_disk(&host, &uuid, "2");
 }
 
+/// The message with this FORMAT and DRIVER of disk 3.
+fn as_format(format: &str) -> RecordedAction {
+    let said = |format: &str| {
+        format!(
+            "<DRIVER><![CDATA[{format}]]></DRIVER><FORMAT><![CDATA[{format}]]></FORMAT><IMAGE><![CDATA[data0]]>"
+        )
+    };
+    attach().with(&said("raw"), &said(format))
+}
+
 #[test]
 fn a_qcow2_image_of_the_file_datastore_is_taken_apart() {
     let (host, uuid) = running();
@@ -76,7 +86,10 @@ fn a_qcow2_image_of_the_file_datastore_is_taken_apart() {
     let args = ["convert", "-O", "qcow2", raw.to_str().unwrap(), qcow2.to_str().unwrap()];
     if std::process::Command::new("qemu-img").args(args).status().is_ok_and(|status| status.success()) {
         fs::rename(qcow2, file(&host, 3)).unwrap();
-        run(&host, &uuid).ok();
+        let before = host.dump();
+        as_format("vmdk").run(&host, &uuid).failure();
+        host.is_as(&before);
+        as_format("qcow2").run(&host, &uuid).ok();
         has_disk(&host, &uuid, "2");
     }
 }
@@ -363,7 +376,7 @@ fn bad_input_reaches_no_pool() {
     let line = host.run("attach_disk", &["", "/d/disk.3", "sdc", "2", "", "1", "xcp-a"], &stdin).failure();
     assert!(line.contains("uuid"), "{line}");
     fs::write(file(&host, 3), b"QFI\xfb and nothing more").unwrap();
-    assert!(run(&host, &uuid).failure().contains("disk.3"));
+    assert!(as_format("qcow2").run(&host, &uuid).failure().contains("disk.3"));
     fs::remove_file(file(&host, 3)).unwrap();
     assert!(run(&host, &uuid).failure().contains("disk.3"));
     host.is_as(&before);

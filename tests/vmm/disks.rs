@@ -83,21 +83,70 @@ fn qcow2_and_vhd_images_come_back_in_their_format_with_the_guests_writes() {
         if qemu_img(&["convert", "-f", "raw", "-O", format, paths[0], paths[1]]).is_none() {
             return;
         }
-        let uuid = host.deploy().ok();
+        let said = |name: &str| said_of_disk_0(name, format);
+        let uuid = host.deploy_document("xcp-a", &said("deploy").stdin).ok();
         let vdi = host.vdi_in(&uuid, "0");
         let mut expected = fs::read(&original).unwrap();
         assert!(host.vdi_bytes(&vdi)[..expected.len()] == expected, "{format}");
         host.write_vdi(&vdi, MIB, b"written by the guest");
-        host.on_vm("shutdown", POWEROFF, &uuid).ok();
+        run(&host, "shutdown", &said(POWEROFF), &uuid).ok();
         expected[1 << 20..][..20].copy_from_slice(b"written by the guest");
         let start = fs::read(&file).unwrap();
         assert!(start.starts_with(magic), "{format}: it is of another format now");
         assert!(content(&file, expected.len()) == expected, "{format}");
         host.is_as(&before);
         // And it can be deployed again.
-        let uuid = host.deploy_recorded("deploy.2").ok();
+        let uuid = host.deploy_document("xcp-a", &said("deploy.2").stdin).ok();
         assert!(host.vdi_bytes(&host.vdi_in(&uuid, "0"))[..expected.len()] == expected, "{format}");
     }
+}
+
+/// A recorded message whose disk 0 has this FORMAT and DRIVER.
+fn said_of_disk_0(name: &str, format: &str) -> Recorded {
+    let said = |format: &str| {
+        format!("<DRIVER><![CDATA[{format}]]></DRIVER><FORMAT><![CDATA[{format}]]></FORMAT><IMAGE>")
+    };
+    Recorded::load(name).with(&said("raw"), &said(format))
+}
+
+#[test]
+fn a_raw_disk_stays_raw_whatever_its_guest_writes_into_it() {
+    // A fixed VHD of 1 MB at the end of the disk, and the head of a qcow2 of 20 GiB at its start.
+    let mut footer = b"conectix\0\0\0\x02\0\x01\0\0".to_vec();
+    footer.resize(512, 0);
+    let mut header = b"QFI\xfb\0\0\0\x02".to_vec();
+    header.resize(72, 0);
+    header[20..24].copy_from_slice(&16u32.to_be_bytes());
+    header[24..32].copy_from_slice(&(20u64 << 30).to_be_bytes());
+    for (place, bytes) in [(0, &header), (5 * MIB - 512, &footer)] {
+        let host = Host::new();
+        let before = host.dump();
+        sparse_file(&disk(&host, 0), 5 * MIB, &[(3 * MIB, b"data"), (place, bytes)]);
+        let expected = fs::read(disk(&host, 0)).unwrap();
+        let uuid = host.deploy().ok();
+        assert!(host.vdi_bytes(&host.vdi_in(&uuid, "0"))[..expected.len()] == expected);
+        host.on_vm("shutdown", POWEROFF, &uuid).ok();
+        assert!(fs::read(disk(&host, 0)).unwrap() == expected, "it is another file now");
+        host.is_as(&before);
+    }
+}
+
+#[test]
+fn formats_that_are_not_ours_and_files_of_another_are_refused_before_the_pool_is_touched() {
+    let host = Host::new();
+    let before = host.dump();
+    for (format, names) in [
+        ("vmdk", "FORMAT is \"vmdk\", which is none of raw, qcow2, vhd"),
+        ("vhdx", "\"vhdx\""),
+        ("qed", "\"qed\""),
+        ("vdi", "\"vdi\""),
+        ("qcow2", "FORMAT is qcow2, and"),
+        ("vpc", "FORMAT is vhd, and"),
+    ] {
+        let line = host.deploy_document("xcp-a", &said_of_disk_0("deploy", format).stdin).failure();
+        assert!(line.contains(names), "{line}");
+    }
+    host.is_as(&before);
 }
 
 #[test]

@@ -43,8 +43,8 @@ impl Job<'_> {
     }
 
     pub(super) fn fill(&self, vdi: &Uuid) -> Result<()> {
-        let Source::Image { file, vdi_size_bytes } = &self.source else { return Ok(()) };
-        deploy::import(self.xe, vdi, file, *vdi_size_bytes)
+        let Source::Image { file, format, vdi_size_bytes } = &self.source else { return Ok(()) };
+        deploy::import(self.xe, vdi, file, *format, *vdi_size_bytes)
             .with_context(|| format!("cannot bring {} into the pool", file.display()))
     }
 

@@ -3,7 +3,7 @@
 use super::plan::{Plan, PlannedDisk, Source, Writes};
 use super::pool::Pool;
 use super::unanswered;
-use crate::image::Image;
+use crate::image::{Format, Image};
 use crate::one::Vm;
 use crate::parallel;
 use crate::report::{self, Result};
@@ -106,13 +106,14 @@ pub fn add_disk(
             grow(xe, vdi, *at_least_bytes)?;
             create(vdi)?
         }
-        Source::Image { file, vdi_size_bytes } => {
+        Source::Image { file, format, vdi_size_bytes } => {
             let name = mark::vdi_name(vm.vm_id, slot.disk_id);
             let mut tags = mark::vdi_tags(uuid, vm.vm_id, slot.disk_id);
             tags.extend((disk.writes == Writes::Persistent).then(|| mark::PERSISTENT_TAG.to_owned()));
             let vdi: Uuid = xe.ask(&vdi::create(pool.sr()?, &name, *vdi_size_bytes, &tags))?;
             undo.by(vdi::destroy(&vdi));
-            let (filled, vbd) = parallel::both(|| import(xe, &vdi, file, *vdi_size_bytes), || create(&vdi));
+            let (filled, vbd) =
+                parallel::both(|| import(xe, &vdi, file, *format, *vdi_size_bytes), || create(&vdi));
             filled.with_context(|| format!("cannot bring {} into the pool", file.display()))?;
             vbd?
         }
@@ -134,9 +135,9 @@ pub fn grow(xe: &Xe, vdi: &Uuid, at_least_bytes: u64) -> Result<()> {
     Ok(())
 }
 
-/// Fills a VDI from an image file.
-pub fn import(xe: &Xe, vdi: &Uuid, file: &Path, vdi_size_bytes: u64) -> Result<()> {
-    from_image(xe, vdi, &mut Image::open(file)?, vdi_size_bytes)
+/// Fills a VDI from an image file of this format.
+pub fn import(xe: &Xe, vdi: &Uuid, file: &Path, format: Format, vdi_size_bytes: u64) -> Result<()> {
+    from_image(xe, vdi, &mut Image::open_as(file, format)?, vdi_size_bytes)
 }
 
 /// Gives the VM a NIC.

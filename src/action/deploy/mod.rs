@@ -13,7 +13,7 @@ mod template;
 mod unanswered;
 
 pub use build::import;
-pub use plan::{Source, source};
+pub use plan::{Source, named_vdi, source, stamp};
 pub use pool::{NO_SR, default_sr, network_of};
 
 use super::identity::Identity;

@@ -1,8 +1,10 @@
 //! Everything that can be checked and decided before the pool is touched.
 
 use super::halted::Halted;
-use crate::image::{BLOCK_BYTES, Image};
+use crate::action::disk_format;
+use crate::image::{BLOCK_BYTES, Format, Image};
 use crate::one::disk::Origin;
+use crate::one::lcm_state::LcmState;
 use crate::one::{Conf, Disk, Vm};
 use crate::report::Result;
 use crate::translate::device::{ContextDevice, Slot};
@@ -65,8 +67,8 @@ impl Writes {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// An image file: a VDI of this size is made and filled from it.
-    Image { file: PathBuf, vdi_size_bytes: u64 },
+    /// An image file of this format: a VDI of this size is made and filled from it.
+    Image { file: PathBuf, format: Format, vdi_size_bytes: u64 },
     /// A VDI that is there already, and must be at least as large.
     Vdi { vdi: Uuid, at_least_bytes: u64 },
 }
@@ -123,8 +125,9 @@ impl PlannedDisk {
         let file = folder.join(format!("disk.{}", slot.disk_id));
         let place = disk.map_or("VM/TEMPLATE/CONTEXT", |disk| disk.path.as_str());
         let origin = disk.map_or(Origin::File, |disk| disk.origin.clone());
-        let (source, stamp) =
-            source(&origin, &file).with_context(|| format!("{place} (disk {})", slot.disk_id))?;
+        let is_new = vm.lcm_state == LcmState::BOOT;
+        let source = disk.map_or_else(|| context_disc(&file), |disk| source(disk, &file, is_new));
+        let (source, stamp) = source.with_context(|| format!("{place} (disk {})", slot.disk_id))?;
         Ok(PlannedDisk {
             slot,
             image_id: disk.and_then(|disk| disk.image_id),
@@ -138,21 +141,41 @@ impl PlannedDisk {
     }
 }
 
-/// Where the bytes of a disk are whose `disk.N` is this file, and the file's stamp.
-pub fn source(origin: &Origin, file: &Path) -> Result<(Source, String)> {
-    match origin {
-        Origin::File => image_source(file),
+/// Where the bytes of a disk are whose `disk.N` is this file, and the file's stamp. `is_new`: OpenNebula has just made
+/// the file of the disk's image.
+pub fn source(disk: &Disk, file: &Path, is_new: bool) -> Result<(Source, String)> {
+    match disk.origin {
+        Origin::File => image_source(&disk_format::open(disk, file, is_new)?, file),
         Origin::Vdi => vdi_source(file).map(|source| (source, String::new())),
     }
 }
 
-fn image_source(file: &Path) -> Result<(Source, String)> {
-    let image = Image::open(file)?;
-    let size = image.virtual_size_bytes();
-    let vdi_size_bytes = size.next_multiple_of(BLOCK_BYTES);
-    let meta = fs::metadata(file).with_context(|| file.display().to_string())?;
-    let stamp = format!("{}.{}.{}", meta.len(), meta.mtime(), meta.mtime_nsec());
-    Ok((Source::Image { file: file.to_owned(), vdi_size_bytes }, stamp))
+/// OpenNebula makes it with `mkisofs`, and users write what is on it.
+fn context_disc(file: &Path) -> Result<(Source, String)> {
+    image_source(&Image::open_as(file, Format::Raw)?, file)
+}
+
+fn image_source(image: &Image, file: &Path) -> Result<(Source, String)> {
+    let vdi_size_bytes = image.virtual_size_bytes().next_multiple_of(BLOCK_BYTES);
+    let source = Source::Image { file: file.to_owned(), format: image.format(), vdi_size_bytes };
+    Ok((source, stamp(file)?))
+}
+
+/// Tells later whether an image file has changed: its length and when it was written to.
+pub fn stamp(file: &Path) -> Result<String> {
+    let about = fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(format!("{}.{}.{}", about.len(), about.mtime(), about.mtime_nsec()))
+}
+
+/// The VDI that `disk.N` of an `xcp` datastore names; none for a disk of another datastore, or where it names none.
+pub fn named_vdi(disk: &Disk, file: &Path) -> Option<Uuid> {
+    match disk.origin {
+        Origin::File => None,
+        Origin::Vdi => match vdi_source(file).ok()? {
+            Source::Vdi { vdi, .. } => Some(vdi),
+            Source::Image { .. } => None,
+        },
+    }
 }
 
 /// `disk.N` of an `xcp` datastore: one line, the VDI's uuid.

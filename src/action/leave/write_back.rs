@@ -3,8 +3,8 @@
 
 use super::STILL_IN_USE;
 use crate::action::disks_of_vm::{self, Wanted};
-use crate::action::{deploy, vm_folder};
-use crate::image::{self, Format, Image};
+use crate::action::{deploy, disk_format, vm_folder};
+use crate::image;
 use crate::one::disk::Origin;
 use crate::one::{Conf, Disk, Message};
 use crate::parallel;
@@ -83,7 +83,7 @@ pub fn stamp(xe: &Xe, conf: &Conf, message: &Message, vbds: &[Vbd]) {
     let Ok(folder) = vm_folder::of(conf, message) else { return };
     for disk in message.vm.disks.iter().filter(|disk| disk.is_wanted_back(false)) {
         let Some(vbd) = vbd_of(disk, vbds) else { continue };
-        let set = deploy::source(&disk.origin, &disk.file(&folder)).and_then(|(_, stamp)| {
+        let set = deploy::stamp(&disk.file(&folder)).and_then(|stamp| {
             xe.run(&vbd::set(&vbd.uuid).set(format!("other-config:{}", mark::FILE_STAMP), stamp))
         });
         if let Err(error) = set {
@@ -161,26 +161,12 @@ pub fn one(xe: &Xe, disk: &Disk, vdi: &Uuid, file: &Path) -> Result<()> {
 }
 
 fn write_back(xe: &Xe, disk: &Disk, vdi: &Uuid, file: &Path) -> Result<()> {
-    // The file that is there tells the format; when it is gone, OpenNebula's word must do.
-    let (format, size_bytes) = match Image::open(file) {
-        Ok(image) => (image.format(), Some(size_of(&image, file)?)),
-        Err(_) if !file.exists() => {
-            (disk.format.parse::<Format>()?, (disk.size_mb > 0).then_some(disk.size_mb << 20))
-        }
-        Err(error) => return Err(error),
-    };
+    let format = disk_format::to_write(disk);
+    let size_bytes = disk_format::size_to_write(disk, format, file)?;
     STILL_IN_USE.run(
         || xe.export_vhd(vdi, |mut stdout| image::vhd_to_file(&mut stdout, file, format, size_bytes)),
         |error| failed_with(error, &["VDI_IN_USE"]) || was_refused_in_passing(error),
     )?;
     report::info(format!("disk {} is written back to {}", disk.disk_id, file.display()));
     Ok(())
-}
-
-/// What the image is to hold again; of a raw one every byte counts, also past its last whole sector.
-fn size_of(image: &Image, file: &Path) -> Result<u64> {
-    Ok(match image.format() {
-        Format::Raw | Format::Iso => fs::metadata(file)?.len(),
-        Format::Vhd | Format::Qcow2 => image.virtual_size_bytes(),
-    })
 }
