@@ -131,3 +131,27 @@ fn a_snapshot_that_a_write_back_has_left_is_shown_and_one_of_a_vms_snapshot_is_n
     assert!(shown.starts_with(&format!("kept     VDI {left}, ")) && shown.lines().count() == 1, "{shown}");
     assert!(site.is_there(&left));
 }
+
+#[test]
+fn a_snapshot_whose_disk_went_with_its_vm_is_named_and_stays() {
+    let (site, _) = with_disk();
+    let snapshot_of = |vdi: &str| site.host.xe(&["vdi-snapshot", &format!("uuid={vdi}")]);
+    let disk = site.disk(0);
+    let sr = format!("sr-uuid={}", site.vdi_param(&disk, "sr-uuid"));
+    let foreign = site.host.xe(&["vdi-create", &sr, "name-label=theirs", "virtual-size=1MiB", "type=user"]);
+    let (ours, theirs) = (snapshot_of(&disk), snapshot_of(&foreign));
+    site.host.xe(&["vdi-destroy", &format!("uuid={foreign}")]);
+    assert_eq!(site.gc(&[]).ok(), "");
+    site.tm_recorded("delete.2", "").ok();
+    assert!(!site.is_there(&disk));
+    let left = site.host.dump();
+    let shown = site.gc(&["--yes"]).ok();
+    assert!(shown.starts_with(&format!("kept     VDI {ours}, one-2-disk-0: ")), "{shown}");
+    assert!(shown.ends_with(&format!("xe vdi-destroy uuid={ours}")), "{shown}");
+    assert_eq!(shown.lines().count(), 1, "{shown}");
+    let mut gc = site.host.command(PROGRAM);
+    let with_list = said(gc.args(["gc", "--yes", "--vms-of", "-"]), b"9").ok();
+    assert_eq!(with_list, shown);
+    site.host.is_as(&left);
+    assert!(site.is_there(&theirs));
+}

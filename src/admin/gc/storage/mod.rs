@@ -98,7 +98,8 @@ impl Search<'_> {
                 let (why, remedy) = self.increment(uuid, vm_id, name)?;
                 return found(why, remedy);
             }
-            let of = self.vdis.iter().find(|of| Some(&of.uuid) == name.snapshot_of.as_ref())?;
+            let of = name.snapshot_of.as_ref().and_then(|of| self.vdis.iter().find(|vdi| vdi.uuid == *of));
+            let Some(of) = of else { return snapshot_of_none(vdi, name) };
             let is_ours = mark::is_of_deployment(&of.tags);
             let why =
                 "a snapshot of a VM's disk, in no VM: of a write-back that was killed, or somebody's backup";
@@ -169,6 +170,23 @@ impl Search<'_> {
         let mut others = self.vdis.iter().filter(|vdi| vdi.uuid != *than && lineage::key(vdi) == *key);
         others.any(|vdi| !is_waiting(vdi))
     }
+}
+
+/// A snapshot of a VM's disk that is gone: terminating a VM that is off removes its disk, and not what was taken
+/// of it. XAPI gives a snapshot no tags, but the name of its disk; a name alone is no reason to remove it.
+fn snapshot_of_none(vdi: &Vdi, name: &Name) -> Option<Leftover> {
+    let (vm_id, _) = mark::disk_of_vdi(std::slice::from_ref(&name.label))?;
+    if VmLock::is_held(vm_id) {
+        return None;
+    }
+    let advice = format!("it may be somebody's backup; if nobody wants it: xe vdi-destroy uuid={}", vdi.uuid);
+    Some(Leftover {
+        vdi: vdi.clone(),
+        name: name.label.clone(),
+        vm_id: Some(vm_id),
+        why: "a snapshot of a VM's disk, in no VM, and the pool no longer has the disk",
+        remedy: Remedy::Advice(advice),
+    })
 }
 
 /// An image after a VM's snapshot was gone back to has its own tag no more: its name tells the number.
