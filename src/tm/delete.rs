@@ -2,13 +2,11 @@
 //! VM's folder, and whatever of the VM is still in the pool.
 
 use super::place::Place;
-use super::{Call, disk, increments};
+use super::{Call, disk, increments, records};
 use crate::action::leave::{STILL_IN_USE, remove};
 use crate::report::{self, Result};
 use crate::storage::{lineage, snapshot};
-use crate::translate::mark;
 use crate::xe::vbd::Vbd;
-use crate::xe::vdi::Vdi;
 use crate::xe::{PowerState, Xe, failed_with, vm};
 use anyhow::{Context, bail, ensure};
 
@@ -31,37 +29,38 @@ pub fn run(call: &Call) -> Result<String> {
 fn remove_disk(xe: &Xe, place: &Place, vm_id: u32, disk_id: u32) -> Result<()> {
     for vdi in disk::made_for(xe, place, vm_id, disk_id)? {
         snapshot::delete_all(xe, &lineage::key(&vdi))?;
-        if let Err(error) = destroy(xe, &vdi) {
-            if !failed_with(&error, &["VDI_IN_USE"]) || !give_up_suspended(xe, vm_id)? {
-                return Err(error);
+        match snapshot::destroy(xe, &vdi.uuid) {
+            // Before it is tried again: a suspended VM has its disk until it is ended.
+            Err(error) if is_in_use(&error) => {
+                give_up_suspended(xe, vm_id)?;
+                STILL_IN_USE.run(|| snapshot::destroy(xe, &vdi.uuid), is_in_use)?;
             }
-            destroy(xe, &vdi)?;
+            ended => ended?,
         }
     }
     Ok(())
 }
 
-fn destroy(xe: &Xe, vdi: &Vdi) -> Result<()> {
-    STILL_IN_USE.run(|| snapshot::destroy(xe, &vdi.uuid), |error| failed_with(error, &["VDI_IN_USE"]))
+fn is_in_use(error: &anyhow::Error) -> bool {
+    failed_with(error, &["VDI_IN_USE"])
 }
 
 /// A suspended VM whose disks are removed is terminated: OpenNebula calls nothing else for it.
-fn give_up_suspended(xe: &Xe, vm_id: u32) -> Result<bool> {
-    let mut any = false;
-    for vm in ours(xe, vm_id)? {
+fn give_up_suspended(xe: &Xe, vm_id: u32) -> Result<()> {
+    for vm in records::of(xe, vm_id)? {
         if vm.power_state == PowerState::Suspended {
             xe.run(&vm::hard_shutdown(&vm.uuid)).with_context(|| format!("cannot give up VM {}", vm.uuid))?;
-            any = true;
         }
     }
-    Ok(any)
+    Ok(())
 }
 
 /// Removes the VM's records, its snapshots, and the VDIs that were made for it and not for a datastore. OpenNebula
 /// calls nothing else when it terminates a VM that is off.
 fn remove_vm(xe: &Xe, vm_id: u32) -> Result<()> {
+    let vms = records::of(xe, vm_id)?;
     increments::clear(xe, vm_id, &[])?;
-    for vm in ours(xe, vm_id)? {
+    for vm in vms {
         match vm.power_state {
             PowerState::Halted => {}
             PowerState::Suspended => drop(xe.run(&vm::hard_shutdown(&vm.uuid))?),
@@ -72,9 +71,4 @@ fn remove_vm(xe: &Xe, vm_id: u32) -> Result<()> {
         remove::run(xe, &vm.uuid, &vbds)?;
     }
     Ok(())
-}
-
-fn ours(xe: &Xe, vm_id: u32) -> Result<Vec<vm::Vm>> {
-    let marked = vm::Vm::with_other_config(xe, mark::VM_ID, &vm_id.to_string())?;
-    Ok(marked.into_iter().filter(mark::is_original).collect())
 }

@@ -24,6 +24,7 @@ mod postmigrate;
 mod prebackup;
 mod prebackup_live;
 mod premigrate;
+mod records;
 mod resize;
 mod restore;
 mod show;

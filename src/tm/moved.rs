@@ -1,20 +1,19 @@
 //! Disks that a live migration has moved to another SR: they are other VDIs now.
 
-use super::Call;
 use super::place::Place;
+use super::{Call, records};
 use crate::report::{self, Result};
 use crate::translate::mark;
 use crate::xe::vbd::Vbd;
 use crate::xe::vdi::{self, Vdi};
-use crate::xe::{Uuid, Xe, vm};
+use crate::xe::{Uuid, Xe};
 use anyhow::Context;
 
 /// Lets `disk.N` in `folder` name the VDI that the VM has there now, where the one of before is gone. The new one
 /// gets the old one's uuid as a tag: OpenNebula, and the disk's snapshots, go on calling it so.
 pub fn follow(call: &Call, folder: &Place, vm_id: u32, ds_id: u32) -> Result<()> {
     let xe = call.xe(folder, ds_id)?;
-    let marked = vm::Vm::with_other_config(&xe, mark::VM_ID, &vm_id.to_string())?;
-    for vm in marked.iter().filter(|vm| mark::is_original(vm)) {
+    for vm in records::of(&xe, vm_id)? {
         for vbd in Vbd::of_vm(&xe, &vm.uuid)?.iter().filter(|vbd| !mark::goes_with_vm(vbd)) {
             let (Some(disk_id), Some(now)) = (mark::disk_id(vbd), &vbd.vdi_uuid) else { continue };
             let name = mark::vdi_name(vm_id, disk_id);

@@ -4,6 +4,7 @@
 use crate::one::Element;
 use crate::process;
 use crate::report::{self, Result};
+use crate::xe::Uuid;
 use anyhow::{Context, ensure};
 use std::env;
 use std::path::{Path, PathBuf};
@@ -75,6 +76,11 @@ impl Shown {
     /// An attribute of the template; empty if it is not set.
     pub fn setting(&self, name: &str) -> String {
         self.root.all("TEMPLATE").next().map_or("", |template| template.text(name)).to_owned()
+    }
+
+    /// A VM's OS/UUID, which OpenNebula makes for each since 6.0.
+    pub fn os_uuid(&self) -> Option<Uuid> {
+        self.root.all("TEMPLATE").next()?.all("OS").next()?.text("UUID").parse().ok()
     }
 
     /// A VM's disk; the error names its number.

@@ -1,13 +1,12 @@
 //! `snap_revert HOST:PATH/disk.N SNAP_ID VM_ID DS_ID`: the disk holds again what it held at a snapshot.
 
 use super::place::Place;
-use super::{Call, disk};
+use super::{Call, disk, records};
 use crate::report::Result;
 use crate::storage::swap::{self, How};
 use crate::storage::{lineage, snapshot};
 use crate::translate::mark;
-use crate::xe::vm::Vm;
-use anyhow::ensure;
+use anyhow::bail;
 
 pub fn run(call: &Call) -> Result<String> {
     let place: Place = call.word(0, "the disk's place")?;
@@ -18,16 +17,10 @@ pub fn run(call: &Call) -> Result<String> {
     let name = swap::name_of(&now, &mark::vdi_name(vm_id, place.need_disk_id()?));
     swap::finish(&xe, &now, &name)?;
     let from = snapshot::need(&xe, &lineage::key(&now), id)?;
-    if now.vbds > 0 {
-        let kept = Vm::with_other_config(&xe, mark::VM_ID, &vm_id.to_string())?;
-        let with_snapshots = kept.iter().find(|vm| mark::is_original(vm) && vm.snapshots > 0);
-        if let Some(vm) = with_snapshots {
-            ensure!(
-                false,
-                "VM {} is kept in the pool with snapshots of its own, which hold this disk",
-                vm.uuid
-            );
-        }
+    if now.vbds > 0
+        && let Some(vm) = records::of(&xe, vm_id)?.iter().find(|vm| vm.snapshots > 0)
+    {
+        bail!("VM {} is kept in the pool with snapshots of its own, which hold this disk", vm.uuid);
     }
     swap::replace(&xe, &now, &from, How::Cloned, &name, &|uuid| place.write(&uuid.to_string()))?;
     Ok(String::new())

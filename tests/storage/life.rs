@@ -1,7 +1,7 @@
 //! A VM's whole life on disks of an SR: which VDI it runs on, and what is left after it.
 
 use crate::common::{Recorded, Said};
-use crate::site::{DISK_0, IN_XCP, Site};
+use crate::site::{DISK_0, IN_XCP, OS, OS_UUID, Site};
 
 const POWEROFF: &str = "shutdown";
 const TERMINATE: &str = "shutdown.3";
@@ -18,7 +18,8 @@ impl Life {
     fn begin(script: &str) -> Life {
         let site = Site::new();
         let source = site.image();
-        site.has("onevm.1", "<VM><TEMPLATE><DISK><DISK_ID>0</DISK_ID></DISK></TEMPLATE></VM>");
+        let disk = "<DISK><DISK_ID>0</DISK_ID></DISK>";
+        site.has("onevm.1", &format!("<VM><ID>1</ID><TEMPLATE>{disk}{OS}</TEMPLATE></VM>"));
         let before = site.host.dump();
         let life = Life { site, source, before };
         std::fs::remove_file(life.site.host.vm_folder(0, 1).join("disk.0")).unwrap();
@@ -106,6 +107,73 @@ fn a_vm_that_is_terminated_while_suspended_or_off_leaves_nothing() {
         life.site.host.is_as(&life.before);
         assert!(!life.site.host.vm_folder(0, 1).exists(), "{state}");
     }
+}
+
+#[test]
+fn a_suspended_vm_is_ended_before_its_disk_is_removed_once_more() {
+    let life = Life::begin("clone");
+    let vm = life.deploy();
+    life.site.host.xe(&["vm-suspend", &format!("uuid={vm}")]);
+    life.site.host.forget_calls();
+    life.site.tm("delete", &[&life.place("/disk.0"), "1", "101"]).ok();
+    let calls = life.site.host.calls();
+    let destroys = calls.iter().filter(|call| call.line.starts_with("vdi-destroy")).count();
+    assert_eq!(destroys, 2, "refused, and done once the VM was ended");
+    assert_eq!(life.site.host.vm_param(&vm, "power-state"), "halted");
+}
+
+/// Another machine's VM 1 with this disk: its record has another OS/UUID.
+fn is_another_machines(life: &Life, vm: &str) {
+    let other = OS_UUID.replace("3c1c", "7d0e");
+    let mark = format!("other-config:one_os_uuid={other}");
+    life.site.host.xe(&["vm-param-set", &format!("uuid={vm}"), &mark]);
+}
+
+#[test]
+fn a_vm_of_another_opennebula_with_the_same_number_stays_as_it_is() {
+    for state in ["suspend", "shutdown"] {
+        let life = Life::begin("clone");
+        let vm = life.deploy();
+        life.site.host.xe(&[&format!("vm-{state}"), &format!("uuid={vm}")]);
+        is_another_machines(&life, &vm);
+        let before = life.site.host.dump();
+        let said = life.site.tm("delete", &[&life.place(""), "1", "0"]);
+        let warned = said.log().join("\n");
+        assert!(warned.contains(&vm) && warned.contains("one-xcp gc"), "{warned}");
+        said.ok();
+        life.site.host.is_as(&before);
+    }
+}
+
+#[test]
+fn a_vm_whose_os_uuid_opennebula_does_not_tell_stays_as_it_is() {
+    let answers = [
+        ("", "cannot"),
+        ("<VM><ID>1</ID><TEMPLATE/></VM>", "tells no OS/UUID"),
+        ("<VM><ID>1</ID><TEMPLATE><OS><UUID>junk</UUID></OS></TEMPLATE></VM>", "tells no OS/UUID"),
+        ("<VM><ID>7</ID><TEMPLATE/></VM>", "answers with VM \"7\""),
+        ("<VM><ID>1</ID><TEMPLATE>", "onevm show 1"),
+    ];
+    let life = Life::begin("clone");
+    let vm = life.deploy();
+    life.site.host.xe(&["vm-suspend", &format!("uuid={vm}")]);
+    let before = life.site.host.dump();
+    for (answer, words) in answers {
+        life.site.has("onevm.1", answer);
+        for below in ["/disk.0", ""] {
+            let place = life.place(below);
+            let why =
+                life.site.tm("delete", &[&place, "1", if below.is_empty() { "0" } else { "101" }]).failure();
+            assert!(why.contains(words) && why.contains("one-xcp gc"), "{answer}: {why}");
+            life.site.host.is_as(&before);
+        }
+    }
+    // Of releases before 6.0, and of drivers before this mark.
+    let unmark =
+        ["vm-param-remove", &format!("uuid={vm}"), "param-name=other-config", "param-key=one_os_uuid"];
+    life.site.host.xe(&unmark);
+    life.delete();
+    life.site.host.is_as(&life.before);
 }
 
 #[test]

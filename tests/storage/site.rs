@@ -15,6 +15,10 @@ pub const DISK_0: &str =
 pub const IN_XCP: &str =
     "<TARGET><![CDATA[xvda]]></TARGET><TM_MAD><![CDATA[xcp]]></TM_MAD><TYPE><![CDATA[BLOCK]]></TYPE>";
 
+/// OS/UUID of the recorded VM 1.
+pub const OS_UUID: &str = "3c1c159b-2cd2-4428-9684-07110b6908c4";
+pub const OS: &str = "<OS><UUID>3c1c159b-2cd2-4428-9684-07110b6908c4</UUID></OS>";
+
 pub struct Site {
     pub host: Host,
 }
@@ -47,6 +51,7 @@ impl Site {
         site.program("bin/onedatastore", SHOW);
         site.has("onedatastore.100", &datastore("Shared NFS"));
         site.has("onedatastore.101", &datastore("Shared NFS"));
+        site.has("onevm.1", &format!("<VM><ID>1</ID><TEMPLATE>{OS}</TEMPLATE></VM>"));
         site.has_vm("<SIZE>10</SIZE><ORIGINAL_SIZE>10</ORIGINAL_SIZE>");
         site
     }
