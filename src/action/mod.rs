@@ -18,6 +18,7 @@ mod hotplug;
 pub mod identity;
 pub mod leave;
 pub mod migrate;
+mod moved_disks;
 pub mod poll;
 pub mod prereconfigure;
 pub mod reboot;

@@ -20,6 +20,7 @@ mod lists_not_believed;
 mod migrate;
 mod migrate_away;
 mod migrate_folder;
+mod moved_disks;
 mod nics;
 mod poll;
 mod reconfigure;

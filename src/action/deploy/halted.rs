@@ -3,6 +3,8 @@
 
 use super::plan::{Plan, PlannedDisk, Source, Writes};
 use crate::action::disks_of_vm::{self, Wanted};
+use crate::action::moved_disks;
+use crate::one;
 use crate::report::{self, Result};
 use crate::translate::mark;
 use crate::xe::vbd::{Kind, Vbd};
@@ -12,6 +14,8 @@ use crate::xe::{Uuid, Xe, vdi, vm};
 pub struct Halted {
     pub uuid: Uuid,
     pub vbds: Vec<Vbd>,
+    /// Disks of `xcp` datastores that somebody has moved to another SR, each with its VDI.
+    moved: Vec<(u32, Uuid)>,
 }
 
 impl Halted {
@@ -19,7 +23,10 @@ impl Halted {
     ///
     /// While the VM was off OpenNebula may have made the file larger, and nothing else that counts.
     pub fn vdi_of(&self, disk: &PlannedDisk) -> Option<Source> {
-        let Source::Image { vdi_size_bytes, .. } = disk.source else { return None };
+        let Source::Image { vdi_size_bytes, .. } = disk.source else {
+            let moved = self.moved.iter().find(|(disk_id, _)| *disk_id == disk.slot.disk_id);
+            return moved.map(|(_, vdi)| Source::Vdi { vdi: vdi.clone(), at_least_bytes: 0 });
+        };
         let vbd = self.vbds.iter().find(|vbd| is_of(vbd, disk))?;
         if !mark::goes_with_vm(vbd) || disk.is_read_only {
             return None;
@@ -38,18 +45,18 @@ impl Halted {
     /// Asks for its disks.
     pub fn look_up(xe: &Xe, uuid: Uuid) -> Result<Halted> {
         let vbds = Vbd::of_vm(xe, &uuid)?;
-        Ok(Halted { uuid, vbds })
+        Ok(Halted { uuid, vbds, moved: Vec::new() })
     }
 
     /// Makes sure that none of the plan's disks is taken from its file although the pool has what its guest wrote.
-    pub fn with_disks(self, xe: &Xe, vm_id: u32, plan: &Plan) -> Result<Halted> {
+    pub fn with_disks(self, xe: &Xe, vm: &one::Vm, plan: &Plan) -> Result<Halted> {
         let wanted: Vec<Wanted> = plan
             .disks
             .iter()
             .filter(|disk| disk.writes != Writes::Nothing)
             .map(|disk| Wanted { disk_id: disk.slot.disk_id, image_id: disk.image_id })
             .collect();
-        let found = disks_of_vm::find(xe, vm_id, &self.uuid, self.vbds, &wanted)?;
+        let found = disks_of_vm::find(xe, vm.vm_id, &self.uuid, self.vbds, &wanted)?;
         for disk in &found.missing {
             report::warn(format!(
                 "disk {} is not in the pool: it was attached while the VM was off, or its VDI was removed; it begins \
@@ -57,7 +64,8 @@ impl Halted {
                 disk.disk_id
             ));
         }
-        Ok(Halted { uuid: self.uuid, vbds: found.vbds })
+        let moved = moved_disks::follow(xe, vm, &plan.folder, &found.vbds)?;
+        Ok(Halted { uuid: self.uuid, vbds: found.vbds, moved })
     }
 
     /// Removes the old VM, now that a new one runs with its disks, which are among `used`. What a guest wrote stays in

@@ -27,7 +27,7 @@ pub fn restart(xe: &Xe, pool: &Pool, vm: &Vm, plan: Plan, uuid: &Uuid) -> Result
     );
     let (mut there, vifs) = (there?, vifs?);
     clear_incomplete(xe, &mut there, &tagged?)?;
-    let there = there.with_disks(xe, vm.vm_id, &plan)?;
+    let there = there.with_disks(xe, vm, &plan)?;
     let plan = plan.adopting(Some(&there));
     let undo = Undo::new(xe);
     set_up(xe, &plan, uuid)?;

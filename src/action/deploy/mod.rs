@@ -86,7 +86,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
             console::reopen(caller, &xe, graphics, &uuid);
             return Ok(uuid.to_string());
         }
-        Found::Halted { newest, older } => (Some(newest.with_disks(&xe, vm.vm_id, &plan)?), older),
+        Found::Halted { newest, older } => (Some(newest.with_disks(&xe, &vm, &plan)?), older),
         Found::Nothing => (None, Vec::new()),
     };
     let plan = plan.adopting(old.as_ref());

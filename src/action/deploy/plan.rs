@@ -24,6 +24,8 @@ pub const DEFAULT_TEMPLATE: &str = "Other install media";
 pub struct Plan {
     pub params: Vec<(String, String)>,
     pub memory: MemoryLimits,
+    /// Of the VM's `disk.N`.
+    pub folder: PathBuf,
     pub disks: Vec<PlannedDisk>,
     pub has_tpm: bool,
     /// The halted VM whose disks are taken over.
@@ -94,7 +96,14 @@ impl Plan {
         params.extend(platform::params(vm)?);
         params.extend(pci::params(vm)?);
         params.extend(raw::params(vm)?);
-        Ok(Plan { params, memory: memory::limits(vm), disks, has_tpm: pci::has_tpm(vm), replaces: None })
+        Ok(Plan {
+            params,
+            memory: memory::limits(vm),
+            folder,
+            disks,
+            has_tpm: pci::has_tpm(vm),
+            replaces: None,
+        })
     }
 
     /// With the disks that a halted VM of before already has, instead of their files: what the guest wrote

@@ -7,7 +7,7 @@ pub mod remove;
 pub mod write_back;
 
 use super::identity::{Identity, Whose};
-use super::{Caller, console, context_disc};
+use super::{Caller, console, context_disc, moved_disks, vm_folder};
 use crate::lock::VmLock;
 use crate::one::{Conf, Message};
 use crate::parallel;
@@ -79,6 +79,9 @@ pub fn run(caller: &Caller, args: &Leaving, power_off: PowerOff) -> Result<Strin
         return without_message(&xe, &vm, &vbds, args.discard);
     };
     write_back::run(&xe, &conf, &message, &vbds)?;
+    if let (true, Ok(folder)) = (mark::is_original(&vm), vm_folder::of(&conf, &message)) {
+        moved_disks::follow(&xe, &message.vm, &folder, &vbds)?;
+    }
     if let Whose::Imported { .. } = whose {
         let keeps = !message.vm.lcm_state.ends_the_vm();
         return imported::leave(&xe, &vm.uuid, &vbds, keeps).map(|()| String::new());

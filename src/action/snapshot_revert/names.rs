@@ -1,6 +1,7 @@
 //! What named the VDIs that a revert takes away names the new ones: tags, the `disk.N` of `xcp` datastores, and the
 //! uuid by which OpenNebula calls an image.
 
+use crate::action::moved_disks;
 use crate::one::{Conf, Disk, Message};
 use crate::parallel;
 use crate::report::Result;
@@ -11,8 +12,8 @@ use crate::xe::vdi::{self, Vdi};
 use crate::xe::{Call, Uuid, Xe};
 use anyhow::Context;
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+
+use std::path::PathBuf;
 
 /// A VM's disks before the revert, and where their names are.
 pub struct Names<'a> {
@@ -95,7 +96,7 @@ impl<'a> Names<'a> {
         for done in parallel::map(&calls, |call| self.xe.run(call)) {
             done?;
         }
-        name_vdi(&file, vdi)
+        moved_disks::name_vdi(&file, vdi)
     }
 
     /// What tells whose disk it is, and by which uuid OpenNebula calls it where `disk.N` does not. Of an image that
@@ -120,17 +121,4 @@ impl<'a> Names<'a> {
 /// The uuid by which OpenNebula calls an image.
 fn image_uuid(disk: &Disk) -> Option<Uuid> {
     disk.source.parse().ok()
-}
-
-/// Whole or not at all.
-fn name_vdi(file: &Path, vdi: &Uuid) -> Result<()> {
-    if fs::read_to_string(file).is_ok_and(|text| text.trim() == vdi.to_string()) {
-        return Ok(());
-    }
-    let what = || format!("cannot write {vdi} into {}", file.display());
-    let mut new =
-        tempfile::NamedTempFile::new_in(file.parent().unwrap_or(Path::new("."))).with_context(what)?;
-    writeln!(new, "{vdi}").and_then(|()| new.as_file().sync_all()).with_context(what)?;
-    new.persist(file).with_context(what)?;
-    Ok(())
 }
