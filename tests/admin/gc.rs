@@ -296,7 +296,7 @@ fn a_checkpoint_of_a_vm_that_nobody_has_is_removed() {
     // The pool has the VM; then OpenNebula may have it in another pool; then neither.
     assert!(!gc_of(&host, WITHOUT_VM_1, &["--yes"]).ok().contains("checkpoint"));
     host.mark_as(&uuid, 2);
-    host.on_vm("cancel", "cancel.4", &uuid).ok();
+    host.xe(&["vm-uninstall", &format!("uuid={uuid}"), "force=true"]);
     assert_eq!(gc(&host, &["--yes"]).ok(), "");
     assert_eq!(gc_of(&host, b"1 5", &["--yes"]).ok(), "");
     let line =
