@@ -2,6 +2,7 @@
 
 mod device;
 
+use super::default_sr::DefaultSr;
 use super::hotplug::place::{self, Place};
 use super::hotplug::{self, NO_PV_DRIVERS};
 use super::{Caller, deploy};
@@ -52,12 +53,13 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let from_file = matches!(source, Source::Image { .. });
     let ((there, vbds), sr) = parallel::both(
         || parallel::both(|| Pluggable::find(&xe, &args.deploy_id), || Vbd::of_vm(&xe, &args.deploy_id)),
-        || if from_file { deploy::default_sr(&xe, &conf) } else { Ok(None) },
+        || if from_file { DefaultSr::look_up(&xe, &conf).map(Some) } else { Ok(None) },
     );
     let (there, vbds, sr) = (there?, vbds?, sr?);
     let there = there.with_context(|| format!("the pool has no VM {}", args.deploy_id))?;
     caller.identity(Some(&message), args.vm_id).check_and_mark(&xe, &there)?;
     let is_live = hotplug::is_live(&args.deploy_id, &there)?;
+    let sr = sr.map(|sr| sr.on(&xe, there.resident_on.as_ref())).transpose().with_context(what)?;
     let vm = &message.vm;
     let job = Job { xe: &xe, uuid: &args.deploy_id, vm, disk: &disk, source, stamp, vbds, is_live };
     if let Some(vbd) = job.attached() {

@@ -14,6 +14,8 @@ use crate::xe::{Uuid, Xe, XeError, failed_with, was_refused_in_passing, xe_error
 
 /// What there is of a VM's context disc.
 pub struct Found {
+    /// The host that the VM runs on.
+    pub resident_on: Option<Uuid>,
     /// All of the VM's devices.
     pub vbds: Vec<Vbd>,
     /// VDIs that a driver left which was killed in the middle: made for the disc, and nothing the guest has.
@@ -27,10 +29,11 @@ impl Found {
             || parallel::both(|| find(xe, uuid), || Vbd::of_vm(xe, uuid)),
             || made_for(xe, uuid, vm.vm_id, disk_id),
         );
-        identity.check_and_mark(xe, &record?)?;
+        let record = record?;
+        identity.check_and_mark(xe, &record)?;
         let vbds = vbds?;
         let left = made?.into_iter().filter(|vdi| is_left(vdi, &vbds)).map(|vdi| vdi.uuid).collect();
-        Ok(Found { vbds, left })
+        Ok(Found { resident_on: record.resident_on, vbds, left })
     }
 
     /// The devices of the context disc, with the disc or empty; two where a driver was killed between the new

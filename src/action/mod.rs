@@ -7,6 +7,7 @@ pub mod checkpoint;
 pub mod console;
 pub mod console_relay;
 mod context_disc;
+mod default_sr;
 pub mod deploy;
 pub mod detach_disk;
 pub mod detach_nic;

@@ -2,6 +2,7 @@
 //! until the new one is in.
 
 use super::context_disc::{self, Found};
+use super::default_sr::DefaultSr;
 use super::{Caller, deploy};
 use crate::image::{BLOCK_BYTES, Format, Image};
 use crate::one::disk::Origin;
@@ -56,9 +57,10 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let slot = slot(&conf, &vm, disk_id)?;
     let (found, sr) = parallel::both(
         || Found::look_up(&xe, &identity, &args.deploy_id, &vm, disk_id),
-        || deploy::default_sr(&xe, &conf),
+        || DefaultSr::look_up(&xe, &conf),
     );
-    let (found, sr) = (found?, sr?.context(deploy::NO_SR)?);
+    let found = found?;
+    let sr = sr?.on(&xe, found.resident_on.as_ref())?;
     for left in &found.left {
         context_disc::destroy(&xe, left);
     }

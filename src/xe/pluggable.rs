@@ -6,14 +6,16 @@ use super::{PowerState, Record, Uuid, Xe};
 use crate::report::Result;
 
 /// None of these can a guest write.
-const FIELDS: [&str; 5] =
-    ["uuid", "power-state", "current-domain-type", "PV-drivers-detected", "other-config"];
+const FIELDS: [&str; 6] =
+    ["uuid", "power-state", "resident-on", "current-domain-type", "PV-drivers-detected", "other-config"];
 
 /// A VM, as far as plugging devices into it goes.
 #[derive(Clone, Debug)]
 pub struct Pluggable {
     uuid: Uuid,
     pub power_state: PowerState,
+    /// The host it runs on.
+    pub resident_on: Option<Uuid>,
     /// The running VM has QEMU: XAPI plugs no CD and no read-only disk into it (xapi_vbd.ml:91,
     /// xapi_vbd_helpers.ml:196). Releases that do not tell are taken for such.
     pub is_hvm: bool,
@@ -39,6 +41,7 @@ impl Pluggable {
             uuid: record.get("uuid")?,
             other_config: record.text("other-config").to_owned(),
             power_state: record.get("power-state")?,
+            resident_on: record.optional("resident-on")?,
             is_hvm: !["pv", "pvh", "pv_in_pvh"].contains(&domain_type),
             is_silent: record.is_without_value("PV-drivers-detected"),
         })

@@ -1,8 +1,8 @@
 //! XAPI storage repositories.
 
-use super::{Record, Uuid, Xe};
+use super::{Record, Uuid, Xe, call};
 use crate::report::Result;
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 /// The SR that the pool puts new disks on.
 pub fn pool_default(xe: &Xe) -> Result<Option<Uuid>> {
@@ -37,6 +37,19 @@ impl Sr {
         let key = if name.parse::<Uuid>().is_ok() { "uuid" } else { "name-label" };
         only(key, name, &xe.list("sr", &FIELDS, &[(key, name)], Sr::read)?)
     }
+}
+
+/// The SRs that go by `name`, uuid or name-label; at least one.
+pub fn all_named(xe: &Xe, name: &str) -> Result<Vec<Uuid>> {
+    let key = if name.parse::<Uuid>().is_ok() { "uuid" } else { "name-label" };
+    let found = xe.list("sr", &["uuid"], &[(key, name)], |record| record.get("uuid"))?;
+    ensure!(!found.is_empty(), "the pool has no SR with the {key} {name:?}");
+    Ok(found)
+}
+
+/// The SR's name-label.
+pub fn name_of(xe: &Xe, sr: &Uuid) -> Result<String> {
+    xe.run(&call("sr-param-get").set("uuid", sr).set("param-name", "name-label"))
 }
 
 /// The SR that goes by `name`: uuid or name-label.

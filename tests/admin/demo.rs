@@ -14,7 +14,7 @@ fn a_whole_life_is_shown_and_nothing_is_left() {
     }
     assert!(
         [
-            "22 calls of xe:",
+            "23 calls of xe:",
             "1 call of xe:",
             "xe vbd-plug uuid=",
             "xe snapshot-revert ",

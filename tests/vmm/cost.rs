@@ -22,7 +22,7 @@ fn deploy_of_a_disk_a_swap_disk_a_nic_and_a_context_disc() {
     let host = slow_host();
     host.forget_calls();
     host.deploy().ok();
-    at_most(&host, 22, 12);
+    at_most(&host, 23, 12);
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn resize_disk_of_a_disk_that_can_grow() {
 
 #[test]
 fn the_context_disc_taken_out_and_replaced() {
-    for (device, all, in_a_row) in [("cd", 7, 4), ("disk", 9, 6)] {
+    for (device, all, in_a_row) in [("cd", 8, 4), ("disk", 10, 6)] {
         let host = slow_host().set("CONTEXT_DEVICE", device);
         let uuid = host.deploy().ok();
         host.forget_calls();
@@ -107,7 +107,7 @@ fn slow_host_with_disk_3() -> (Host, String) {
 fn a_file_attached_as_a_disk_and_written_back() {
     let (host, uuid) = slow_host_with_disk_3();
     data_disk::attach().run(&host, &uuid).ok();
-    at_most(&host, 8, 6);
+    at_most(&host, 9, 6);
     host.forget_calls();
     data_disk::detach().run(&host, &uuid).ok();
     at_most(&host, 5, 4);
@@ -135,7 +135,7 @@ fn a_disc_put_into_the_drive_and_taken_out() {
     let disc = |action: RecordedAction| action.with(data_disk::DISK_3_END, data_disk::DISK_3_AS_CD);
     host.forget_calls();
     disc(data_disk::attach()).run(&host, &uuid).ok();
-    at_most(&host, 7, 5);
+    at_most(&host, 8, 5);
     host.forget_calls();
     disc(data_disk::detach()).run(&host, &uuid).ok();
     at_most(&host, 5, 4);

@@ -8,6 +8,7 @@ mod bad_input_each;
 #[path = "../common/mod.rs"]
 mod common;
 mod cost;
+mod default_sr;
 mod deploy;
 mod detach_disk;
 mod disks;

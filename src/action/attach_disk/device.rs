@@ -20,7 +20,7 @@ impl Job<'_> {
             Source::Vdi { vdi, .. } => return Ok(vdi.clone()),
             Source::Image { vdi_size_bytes, .. } => *vdi_size_bytes,
         };
-        let sr = sr.context(deploy::NO_SR)?;
+        let sr = sr.context("no SR was looked for")?;
         let attempt = mark::attempt_tag();
         if let Some(lock) = lock {
             lock.note(&attempt);

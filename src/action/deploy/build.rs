@@ -21,8 +21,8 @@ pub fn install(xe: &Xe, undo: &Undo<'_>, pool: &Pool, vm: &Vm, plan: &Plan) -> R
     let template = pool.template.as_ref().map_err(|why| anyhow!("{why:#}"))?;
     let made = match xe.ask(&template.install(&unmarked_name, None)) {
         // Named only then: XAPI copies a template's disks to an SR that is named, which it else clones.
-        Err(error) if wants_sr(&error) && pool.default_sr.is_some() => {
-            xe.ask(&template.install(&unmarked_name, pool.default_sr.as_ref()))
+        Err(error) if wants_sr(&error) && pool.sr().is_ok() => {
+            xe.ask(&template.install(&unmarked_name, pool.sr().ok()))
         }
         other => other,
     };

@@ -14,7 +14,7 @@ mod unanswered;
 
 pub use build::import;
 pub use plan::{Source, named_vdi, source, stamp};
-pub use pool::{NO_SR, default_sr, network_of};
+pub use pool::network_of;
 
 use super::identity::Identity;
 use super::{Caller, console};

@@ -1,18 +1,19 @@
 //! What `deploy` must know of the pool before it changes it.
 
 use super::template::Template;
+use crate::action::default_sr::DefaultSr;
 use crate::one::{Conf, Nic, Vm};
 use crate::parallel;
 use crate::report::Result;
 use crate::xe::host::{self, Host};
 use crate::xe::network::{self, Network};
-use crate::xe::{Uuid, Xe, sr, vlan};
-use anyhow::Context;
+use crate::xe::{Uuid, Xe, vlan};
+use anyhow::{Context, anyhow};
 
 /// The host to start on, the SR for new disks, the network of each NIC.
 pub struct Pool {
     pub host: Host,
-    pub default_sr: Option<Uuid>,
+    sr: Result<Uuid>,
     pub networks: Vec<Uuid>,
     /// What a new VM is installed from, or why not. One that is there already needs none.
     pub template: Result<Template>,
@@ -28,12 +29,13 @@ impl Pool {
                     || if vm.nics.is_empty() { Ok(Vec::new()) } else { Network::all(xe) },
                 )
             },
-            || parallel::both(|| default_sr(xe, conf), || Template::look_up(xe, conf, vm)),
+            || parallel::both(|| DefaultSr::look_up(xe, conf), || Template::look_up(xe, conf, vm)),
         );
         let networks = networks?;
+        let host = host::named(&hosts?, host_name)?.clone();
         Ok(Pool {
-            host: host::named(&hosts?, host_name)?.clone(),
-            default_sr: default_sr?,
+            sr: default_sr?.on(xe, Some(&host.uuid)),
+            host,
             template,
             networks: vm.nics.iter().map(|nic| network_of(xe, &networks, nic)).collect::<Result<_>>()?,
         })
@@ -41,7 +43,7 @@ impl Pool {
 
     /// The SR for disks that are made from image files.
     pub fn sr(&self) -> Result<&Uuid> {
-        self.default_sr.as_ref().context(NO_SR)
+        self.sr.as_ref().map_err(|why| anyhow!("{why:#}"))
     }
 }
 
@@ -51,16 +53,5 @@ pub fn network_of(xe: &Xe, networks: &[Network], nic: &Nic) -> Result<Uuid> {
     match nic.vlan_id {
         Some(tag) => vlan::network_on(xe, named, tag).with_context(|| format!("{}/VLAN_ID", nic.path)),
         None => Ok(named.uuid.clone()),
-    }
-}
-
-/// What to do where there is no SR for a disk that is made from a file.
-pub const NO_SR: &str = "the pool has no default SR to put disks on: set one (xe pool-param-set uuid=… default-SR=…) or DEFAULT_SR in xcprc";
-
-/// DEFAULT_SR, else the pool's.
-pub fn default_sr(xe: &Xe, conf: &Conf) -> Result<Option<Uuid>> {
-    match conf.optional("DEFAULT_SR") {
-        Some(name) => sr::named(xe, name).map(Some).context("DEFAULT_SR"),
-        None => sr::pool_default(xe),
     }
 }
