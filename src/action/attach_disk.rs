@@ -13,7 +13,7 @@ use crate::report::{self, Result};
 use crate::translate::mark;
 use crate::undo::Undo;
 use crate::xe::pluggable::Pluggable;
-use crate::xe::vbd::{self, Vbd};
+use crate::xe::vbd::{self, Kind, Vbd};
 use crate::xe::{Uuid, Xe};
 use anyhow::{Context, bail};
 use deploy::Source;
@@ -113,7 +113,8 @@ impl Job<'_> {
         }
         let undo = Undo::new(self.xe);
         if mark::disk_id(vbd).is_none() {
-            self.xe.run(&self.marked(&vbd.uuid))?;
+            let disc = vbd.vdi_uuid.as_ref().filter(|_| vbd.kind == Kind::Cd);
+            self.xe.run(&self.marked(&vbd.uuid, disc))?;
         }
         self.plug(&undo, &vbd.uuid)?;
         undo.keep();
@@ -133,7 +134,7 @@ impl Job<'_> {
                 let (filled, vbd) = parallel::both(|| self.fill(&vdi), || self.create(&undo, slot, &vdi));
                 filled?;
                 let vbd = vbd?;
-                self.xe.run(&self.marked(&vbd))?;
+                self.xe.run(&self.marked(&vbd, (slot.kind == Kind::Cd).then_some(&vdi)))?;
                 if self.is_live {
                     self.plug(&undo, &vbd)?;
                 }

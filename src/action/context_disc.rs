@@ -20,6 +20,8 @@ pub struct Found {
     pub vbds: Vec<Vbd>,
     /// VDIs that a driver left which was killed in the middle: made for the disc, and nothing the guest has.
     pub left: Vec<Uuid>,
+    /// All VDIs that were made for the disc.
+    made: Vec<Uuid>,
 }
 
 impl Found {
@@ -32,8 +34,19 @@ impl Found {
         let record = record?;
         identity.check_and_mark(xe, &record)?;
         let vbds = vbds?;
-        let left = made?.into_iter().filter(|vdi| is_left(vdi, &vbds)).map(|vdi| vdi.uuid).collect();
-        Ok(Found { resident_on: record.resident_on, vbds, left })
+        let made = made?;
+        let left = made.iter().filter(|vdi| is_left(vdi, &vbds)).map(|vdi| vdi.uuid.clone()).collect();
+        Ok(Found {
+            resident_on: record.resident_on,
+            vbds,
+            left,
+            made: made.into_iter().map(|vdi| vdi.uuid).collect(),
+        })
+    }
+
+    /// Whether this VDI was made for the disc: somebody may have put another into its drive.
+    pub fn is_own(&self, vdi: &Uuid) -> bool {
+        self.made.contains(vdi)
     }
 
     /// The devices of the context disc, with the disc or empty; two where a driver was killed between the new

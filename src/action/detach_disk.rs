@@ -3,7 +3,7 @@
 
 use super::disks_of_vm::{self, Wanted};
 use super::hotplug;
-use super::leave::{STILL_IN_USE, write_back};
+use super::leave::{STILL_IN_USE, discs, write_back};
 use super::{Caller, deploy, vm_folder};
 use crate::one::{Disk, Vm};
 use crate::parallel;
@@ -100,8 +100,18 @@ impl Job<'_> {
     /// The guest first lets go of the disk; if anything fails after that, it gets it back.
     fn detach(&self) -> Result<()> {
         let undo = Undo::new(self.xe);
-        self.take_out(&undo)?;
+        let discs = discs::of_drives(self.xe, self.uuid, std::slice::from_ref(self.vbd))?;
+        let is_foreign = mark::goes_with_vm(self.vbd) && !discs::goes_with_vm(self.vbd, &discs);
+        if is_foreign {
+            report::warn(format!(
+                "the drive of disk {} holds a disc that is not OpenNebula's: it stays",
+                self.disk.disk_id
+            ));
+        } else {
+            self.take_out(&undo)?;
+        }
         let own = self.vbd.vdi_uuid.as_ref().filter(|_| mark::goes_with_vm(self.vbd));
+        let own = if is_foreign { discs.first() } else { own };
         if let Some(vdi) = own.filter(|_| self.disk.is_wanted_back(true)) {
             write_back::one(self.xe, self.disk, vdi, self.file)?;
         }
@@ -167,7 +177,15 @@ impl Job<'_> {
     fn marked(&self) -> crate::xe::Call {
         let stamp = self.vbd.other_config(mark::FILE_STAMP).unwrap_or_default();
         let disk = self.disk;
-        let marks = mark::vbd_marks(self.vm.vm_id, disk.disk_id, disk.image_id, &disk.origin, stamp);
+        let inserted = (self.vbd.kind == Kind::Cd).then(|| self.vbd.vdi_uuid.clone()).flatten();
+        let marks = mark::vbd_marks(
+            self.vm.vm_id,
+            disk.disk_id,
+            disk.image_id,
+            &disk.origin,
+            stamp,
+            inserted.as_ref(),
+        );
         vbd::set(&self.vbd.uuid).set_all(marks)
     }
 }

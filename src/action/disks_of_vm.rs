@@ -84,7 +84,7 @@ fn attached_anew(xe: &Xe, vm_id: u32, record: &Uuid, vbds: &mut Vec<Vbd>, disk: 
             "disk {} was detached from VM {record} and attached again by somebody: it is VBD {}",
             disk.disk_id, vbd.uuid
         ));
-        let marks = mark::vbd_marks(vm_id, disk.disk_id, disk.image_id, &one::disk::Origin::File, "");
+        let marks = mark::vbd_marks(vm_id, disk.disk_id, disk.image_id, &one::disk::Origin::File, "", None);
         xe.run(&vbd::set(&vbd.uuid).set_all(marks))?;
         *vbds = Vbd::of_vm(xe, record)?;
         return Ok(disk.is_in(vbds));

@@ -42,6 +42,12 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     }
     for device in found.devices(disc.disk_id) {
         if let Some(vdi) = &device.vdi_uuid {
+            if !found.is_own(vdi) {
+                report::warn(format!(
+                    "the drive of the context disc holds VDI {vdi}, which is not OpenNebula's"
+                ));
+                continue;
+            }
             context_disc::take_out(&xe, &args.deploy_id, device)?;
             context_disc::destroy(&xe, vdi);
         }

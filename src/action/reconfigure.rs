@@ -100,7 +100,11 @@ fn replace(xe: &Xe, disc: &Disc<'_>, found: &Found, slot: u32) -> Result<()> {
     }
     undo.keep();
     for old in drives.iter().chain(&disks).filter_map(|device| device.vdi_uuid.as_ref()) {
-        context_disc::destroy(xe, old);
+        if found.is_own(old) {
+            context_disc::destroy(xe, old);
+        } else {
+            report::warn(format!("VDI {old} was in the drive of the context disc: it is ejected, and kept"));
+        }
     }
     Ok(())
 }
@@ -136,7 +140,7 @@ fn fill(xe: &Xe, undo: &Undo<'_>, disc: &Disc<'_>) -> Result<Uuid> {
 fn plug(xe: &Xe, undo: &Undo<'_>, disc: &Disc<'_>, new: &Uuid, slot: u32) -> Result<()> {
     let vbd: Uuid = xe.ask(&vbd::create(disc.uuid, new, slot, Kind::Disk, false, false))?;
     undo.by(vbd::destroy(&vbd));
-    let marks = mark::vbd_marks(disc.vm.vm_id, disc.disk_id, None, &Origin::File, "");
+    let marks = mark::vbd_marks(disc.vm.vm_id, disc.disk_id, None, &Origin::File, "", None);
     xe.run(&vbd::set(&vbd).set_all(marks))?;
     undo.by(vbd::unplug(&vbd));
     xe.run(&vbd::plug(&vbd)).map(drop).map_err(context_disc::explained)

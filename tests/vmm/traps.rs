@@ -429,3 +429,107 @@ fn shadow_memory_is_never_less_than_the_guest_needs() {
     let multiplier: f64 = host.vm_param(&uuid, "HVM-shadow-multiplier").parse().unwrap();
     assert!(multiplier >= 1.0, "{multiplier}");
 }
+
+// What is in a CD drive is not always what the driver put there.
+
+/// Ejects the context disc and puts a disc of XAPI's tools SR into its drive; gives back that disc.
+fn put_tools_into_the_drive(host: &Host, uuid: &str) -> String {
+    let sr = host.xe(&["sr-list", "name-label=XenServer Tools", "--minimal"]);
+    let tools = host.xe(&["vdi-list", &format!("sr-uuid={sr}"), "--minimal"]);
+    let tools = tools.split(',').next().unwrap().to_owned();
+    let drive = host.xe(&["vbd-list", &format!("vm-uuid={uuid}"), "type=CD", "--minimal"]);
+    host.xe(&["vbd-eject", &format!("uuid={drive}")]);
+    host.xe(&["vbd-insert", &format!("uuid={drive}"), &format!("vdi-uuid={tools}")]);
+    tools
+}
+
+/// Marks the VM's CD drive as releases did that let `vm-uninstall` remove the context disc.
+fn mark_drive_as_older_releases(host: &Host, uuid: &str) {
+    let drive =
+        format!("uuid={}", host.xe(&["vbd-list", &format!("vm-uuid={uuid}"), "type=CD", "--minimal"]));
+    host.xe(&["vbd-param-set", &drive, "other-config:owner="]);
+    host.xe(&["vbd-param-remove", &drive, "param-name=other-config", "param-key=one_inserted"]);
+}
+
+#[test]
+fn a_foreign_disc_in_the_drive_stays_and_the_context_disc_goes() {
+    for (action, message) in [("shutdown", TERMINATE), ("cancel", "cancel")] {
+        for is_old in [false, true] {
+            let host = Host::new();
+            let before = host.dump();
+            let uuid = host.deploy().ok();
+            if is_old {
+                mark_drive_as_older_releases(&host, &uuid);
+            }
+            put_tools_into_the_drive(&host, &uuid);
+            host.on_vm(action, message, &uuid).ok();
+            host.is_as(&before);
+        }
+    }
+}
+
+#[test]
+fn an_ejected_context_disc_goes_with_the_vm() {
+    for is_old in [false, true] {
+        let host = Host::new();
+        let before = host.dump();
+        let uuid = host.deploy().ok();
+        if is_old {
+            mark_drive_as_older_releases(&host, &uuid);
+        }
+        let drive = host.xe(&["vbd-list", &format!("vm-uuid={uuid}"), "type=CD", "--minimal"]);
+        host.xe(&["vbd-eject", &format!("uuid={drive}")]);
+        host.on_vm("shutdown", TERMINATE, &uuid).ok();
+        host.is_as(&before);
+    }
+}
+
+#[test]
+fn a_vm_of_an_older_release_leaves_nothing() {
+    let host = Host::new();
+    let before = host.dump();
+    let uuid = host.deploy().ok();
+    mark_drive_as_older_releases(&host, &uuid);
+    host.on_vm("shutdown", TERMINATE, &uuid).ok();
+    host.is_as(&before);
+}
+
+#[test]
+fn a_cd_drive_is_never_marked_to_take_its_disc_along() {
+    let host = Host::new();
+    let uuid = host.deploy().ok();
+    let drive = host.xe(&["vbd-list", &format!("vm-uuid={uuid}"), "type=CD", "--minimal"]);
+    let marks = host.xe(&["vbd-param-get", &format!("uuid={drive}"), "param-name=other-config"]);
+    assert!(marks.contains("one_disk_id") && !marks.contains("owner"), "{marks}");
+}
+
+#[test]
+fn a_vm_that_is_protected_from_deletion_keeps_all_of_its_disks() {
+    let host = Host::new();
+    let before = host.dump();
+    let uuid = host.deploy().ok();
+    let disks = host.xe(&["vdi-list", "params=uuid", "--minimal"]);
+    host.xe(&["vm-param-set", &format!("uuid={uuid}"), "blocked-operations:destroy=true"]);
+    let line = host.on_vm("shutdown", TERMINATE, &uuid).failure();
+    assert!(line.contains("protected from deletion") && line.contains("OPERATION_BLOCKED"), "{line}");
+    assert_eq!(host.xe(&["vdi-list", "params=uuid", "--minimal"]), disks);
+    host.xe(&["vm-param-clear", &format!("uuid={uuid}"), "param-name=blocked-operations"]);
+    host.on_vm("shutdown", TERMINATE, &uuid).ok();
+    host.is_as(&before);
+}
+
+#[test]
+fn a_vm_that_is_off_although_xapi_reports_an_error_is_powered_off() {
+    for (action, message) in [("shutdown", TERMINATE), ("cancel", "cancel")] {
+        let host = Host::new();
+        let before = host.dump();
+        let uuid = host.deploy().ok();
+        host.sim(&["fail", "vm-shutdown", "--after", "--code", "INTERNAL_ERROR"]);
+        let said = host.on_vm(action, message, &uuid);
+        let is_named =
+            said.log().iter().any(|line| line.starts_with("WARN") && line.contains("INTERNAL_ERROR"));
+        assert!(is_named, "{said:?}");
+        said.ok();
+        host.is_as(&before);
+    }
+}

@@ -75,7 +75,7 @@ impl Job<'_> {
     /// The drive is marked first: a disc that is in it is never without a mark.
     pub(super) fn insert(&self, undo: &Undo<'_>, drive: &Vbd, vdi: &Uuid) -> Result<()> {
         undo.by(vbd::clear_other_config(&drive.uuid));
-        self.xe.run(&self.marked(&drive.uuid))?;
+        self.xe.run(&self.marked(&drive.uuid, Some(vdi)))?;
         undo.by(vbd::eject(&drive.uuid));
         hotplug::settle(self.xe, &vbd::insert(&drive.uuid, vdi), "VBD_NOT_EMPTY", || {
             self.is(&drive.uuid, |vbd| vbd.vdi_uuid.as_ref() == Some(vdi))
@@ -94,9 +94,11 @@ impl Job<'_> {
         Ok(Vbd::of_vm(self.xe, self.uuid)?.iter().any(|vbd| vbd.uuid == *uuid && test(vbd)))
     }
 
-    pub(super) fn marked(&self, vbd: &Uuid) -> Call {
+    /// `inserted`: the VDI in it, if it is a CD drive.
+    pub(super) fn marked(&self, vbd: &Uuid, inserted: Option<&Uuid>) -> Call {
         let disk = self.disk;
-        let marks = mark::vbd_marks(self.vm.vm_id, disk.disk_id, disk.image_id, &disk.origin, &self.stamp);
+        let (vm_id, stamp) = (self.vm.vm_id, &self.stamp);
+        let marks = mark::vbd_marks(vm_id, disk.disk_id, disk.image_id, &disk.origin, stamp, inserted);
         vbd::set(vbd).set_all(marks)
     }
 }

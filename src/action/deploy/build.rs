@@ -101,10 +101,10 @@ pub fn add_disk(
         undo.by(vbd::destroy(&vbd));
         Ok(vbd)
     };
-    let vbd: Uuid = match &disk.source {
+    let (vbd, vdi): (Uuid, Uuid) = match &disk.source {
         Source::Vdi { vdi, at_least_bytes } => {
             grow(xe, vdi, *at_least_bytes)?;
-            create(vdi)?
+            (create(vdi)?, vdi.clone())
         }
         Source::Image { file, format, vdi_size_bytes } => {
             let name = mark::vdi_name(vm.vm_id, slot.disk_id);
@@ -115,10 +115,11 @@ pub fn add_disk(
             let (filled, vbd) =
                 parallel::both(|| import(xe, &vdi, file, *format, *vdi_size_bytes), || create(&vdi));
             filled.with_context(|| format!("cannot bring {} into the pool", file.display()))?;
-            vbd?
+            (vbd?, vdi)
         }
     };
-    let marks = mark::vbd_marks(vm.vm_id, slot.disk_id, disk.image_id, &disk.origin, &disk.stamp);
+    let inserted = (slot.kind == vbd::Kind::Cd).then_some(&vdi);
+    let marks = mark::vbd_marks(vm.vm_id, slot.disk_id, disk.image_id, &disk.origin, &disk.stamp, inserted);
     xe.run(&vbd::set(&vbd).set_all(marks)).map(drop)
 }
 

@@ -3,6 +3,7 @@
 
 use super::plan::{Plan, PlannedDisk, Source, Writes};
 use crate::action::disks_of_vm::{self, Wanted};
+use crate::action::leave::discs;
 use crate::action::moved_disks;
 use crate::one;
 use crate::report::{self, Result};
@@ -71,17 +72,22 @@ impl Halted {
     /// Removes the old VM, now that a new one runs with its disks, which are among `used`. What a guest wrote stays in
     /// the pool, if it is in a VDI that the new one has not.
     pub fn replaced_by(&self, xe: &Xe, plan: &Plan, used: &[Uuid]) {
-        let is_made_anew = |vbd: &Vbd| {
-            vbd.kind == Kind::Cd
-                || plan.disks.iter().any(|disk| is_of(vbd, disk) && disk.writes == Writes::Nothing)
-        };
-        for vbd in self.vbds.iter().filter(|vbd| mark::goes_with_vm(vbd)) {
+        let is_made_anew =
+            |vbd: &Vbd| plan.disks.iter().any(|disk| is_of(vbd, disk) && disk.writes == Writes::Nothing);
+        match discs::of_drives(xe, &self.uuid, &self.vbds) {
+            Ok(discs) => discs
+                .iter()
+                .filter(|disc| !used.contains(disc))
+                .for_each(|disc| warn_if_failed(xe.run(&vdi::destroy(disc)))),
+            Err(error) => warn_if_failed(Err(error)),
+        }
+        for vbd in self.vbds.iter().filter(|vbd| vbd.kind == Kind::Disk && mark::goes_with_vm(vbd)) {
             let (Some(vdi), Some(disk_id)) = (&vbd.vdi_uuid, mark::disk_id(vbd)) else { continue };
             if used.contains(vdi) {
                 continue;
             }
             if is_made_anew(vbd) {
-                tell(xe.run(&vdi::destroy(vdi)));
+                warn_if_failed(xe.run(&vdi::destroy(vdi)));
             } else {
                 report::warn(format!(
                     "VDI {vdi}, disk {disk_id} of the VM of before, is kept in the pool: no disk of the VM that runs is \
@@ -89,7 +95,7 @@ impl Halted {
                 ));
             }
         }
-        tell(xe.run(&vm::destroy(&self.uuid)));
+        warn_if_failed(xe.run(&vm::destroy(&self.uuid)));
     }
 }
 
@@ -98,7 +104,7 @@ pub fn is_of(vbd: &Vbd, disk: &PlannedDisk) -> bool {
     mark::disk_id(vbd) == Some(disk.slot.disk_id) && mark::image_id(vbd) == disk.image_id
 }
 
-fn tell(result: Result<String>) {
+fn warn_if_failed(result: Result<String>) {
     if let Err(error) = result {
         report::warn(format!("cannot clear away the VM of before: {error:#}"));
     }

@@ -7,6 +7,7 @@ use super::build;
 use super::halted::{self, Halted};
 use super::plan::{Plan, PlannedDisk, Source};
 use super::pool::Pool;
+use crate::action::leave::discs;
 use crate::one::{Nic, Vm};
 use crate::parallel;
 use crate::report::{self, Result};
@@ -37,7 +38,7 @@ pub fn restart(xe: &Xe, pool: &Pool, vm: &Vm, plan: Plan, uuid: &Uuid) -> Result
     set_nics(xe, &undo, pool, vm, uuid, &vifs)?;
     build::start(xe, &undo, pool, vm, uuid)?;
     undo.keep();
-    dispose(xe, &plan, &removed);
+    dispose(xe, uuid, &plan, &removed);
     Ok(())
 }
 
@@ -72,6 +73,7 @@ fn has(vbd: &Vbd, disk: &PlannedDisk) -> bool {
         Source::Image { .. } => {
             vbd.vdi_uuid.is_some()
                 && halted::is_of(vbd, disk)
+                && (vbd.kind == Kind::Disk || discs::is_unchanged(vbd))
                 && vbd.other_config(mark::FILE_STAMP) == Some(disk.stamp.as_str())
         }
     }
@@ -142,7 +144,7 @@ fn set_nics(xe: &Xe, undo: &Undo<'_>, pool: &Pool, vm: &Vm, uuid: &Uuid, vifs: &
 
 /// The VDIs of what was taken away: of a disk that was made anew the old one goes, unless a snapshot has it too;
 /// of a disk that was detached it stays, as OpenNebula's file may be older than it.
-fn dispose(xe: &Xe, plan: &Plan, removed: &[Vbd]) {
+fn dispose(xe: &Xe, vm: &Uuid, plan: &Plan, removed: &[Vbd]) {
     for vbd in removed.iter().filter(|vbd| mark::goes_with_vm(vbd)) {
         let Some(vdi) = &vbd.vdi_uuid else { continue };
         if !plan.disks.iter().any(|disk| halted::is_of(vbd, disk)) {
@@ -150,7 +152,12 @@ fn dispose(xe: &Xe, plan: &Plan, removed: &[Vbd]) {
             continue;
         }
         let gone = Vdi::find(xe, vdi).and_then(|found| match found {
-            Some(found) if found.vbds == 0 => xe.run(&vdi::destroy(vdi)).map(drop),
+            // Somebody may have put another disc into the drive.
+            Some(found)
+                if found.vbds == 0 && (vbd.kind == Kind::Disk || found.has_tag(&mark::vdi_tag(vm))) =>
+            {
+                xe.run(&vdi::destroy(vdi)).map(drop)
+            }
             _ => Ok(()),
         });
         if let Err(error) = gone {

@@ -20,7 +20,7 @@ pub enum Place<'a> {
 pub struct Slot {
     /// None: the first that XAPI allows.
     pub device: Option<u32>,
-    kind: Kind,
+    pub kind: Kind,
     is_read_only: bool,
 }
 

@@ -1,6 +1,7 @@
 //! How a VM leaves that OpenNebula imported: its record and its disks are somebody else's and stay. What OpenNebula
 //! attached goes with OpenNebula's VM.
 
+use super::discs;
 use crate::action::identity;
 use crate::report::{self, Result};
 use crate::translate::mark;
@@ -14,9 +15,10 @@ pub fn leave(xe: &Xe, uuid: &Uuid, vbds: &[Vbd], keeps: bool) -> Result<()> {
     if keeps {
         return Ok(());
     }
+    let discs = discs::of_drives(xe, uuid, vbds)?;
     for attached in vbds.iter().filter(|vbd| mark::disk_id(vbd).is_some()) {
         match &attached.vdi_uuid {
-            Some(vdi) if mark::goes_with_vm(attached) => xe.run(&vdi::destroy(vdi))?,
+            Some(vdi) if discs::goes_with_vm(attached, &discs) => xe.run(&vdi::destroy(vdi))?,
             _ => xe.run(&vbd::destroy(&attached.uuid))?,
         };
     }

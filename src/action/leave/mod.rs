@@ -1,6 +1,7 @@
 //! How a VM leaves the pool, the part that `shutdown` and `cancel` share: power off, write back, remove.
 //! Nothing is removed before its data is safe.
 
+pub mod discs;
 mod imported;
 pub mod power_off;
 pub mod remove;
@@ -58,6 +59,9 @@ pub fn run(caller: &Caller, args: &Leaving, power_off: PowerOff) -> Result<Strin
     let lock = Caller::lock(&xe, identity.vm_id())?;
     let Some((vm, vbds)) = find(&xe, &identity, deploy_id.as_ref())? else {
         deploy_id.iter().for_each(console::close);
+        if let (Some(uuid), Some(message)) = (&deploy_id, &message) {
+            remove_leftover_disc(&xe, uuid, message)?;
+        }
         report::info(format!("the pool has no VM {}: nothing to do", args.deploy_id));
         return Ok(String::new());
     };
@@ -95,15 +99,20 @@ pub fn run(caller: &Caller, args: &Leaving, power_off: PowerOff) -> Result<Strin
         remove::snapshots(&xe, &vm.uuid)?;
     }
     remove::run(&xe, &vm.uuid, &vbds)?;
-    if lock.as_ref().is_some_and(VmLock::follows_a_killed_action)
-        && let Some(disc) = &message.vm.context
-    {
-        // A driver that was killed while it replaced the context disc has left one in no device of the VM.
-        for left in context_disc::unanswered(&xe, &vm.uuid, message.vm.vm_id, disc.disk_id)? {
-            context_disc::destroy(&xe, &left);
-        }
+    if lock.as_ref().is_some_and(VmLock::follows_a_killed_action) {
+        remove_leftover_disc(&xe, &vm.uuid, &message)?;
     }
     Ok(String::new())
+}
+
+/// A driver that was killed while it replaced the context disc, or before it removed it, has left one in no device of
+/// the VM.
+fn remove_leftover_disc(xe: &Xe, uuid: &Uuid, message: &Message) -> Result<()> {
+    let Some(disc) = &message.vm.context else { return Ok(()) };
+    for left in context_disc::unanswered(xe, uuid, message.vm.vm_id, disc.disk_id)? {
+        context_disc::destroy(xe, &left);
+    }
+    Ok(())
 }
 
 /// The VM and its VBDs. One that OpenNebula knows by no id, or by one that is gone, is looked for by its mark.

@@ -2,7 +2,7 @@
 
 use crate::one::Conf;
 use crate::report::{self, Result};
-use crate::xe::{PowerState, Xe, failed_with, outcome_unknown, vm, xe_error};
+use crate::xe::{PowerState, Xe, failed_with, outcome_unknown, vm};
 use anyhow::{Context, bail};
 
 /// XAPI's ways of saying that the guest cannot be asked.
@@ -18,6 +18,9 @@ pub const NO_GUEST_TOOLS: [&str; 6] = [
 /// XAPI's ways of saying that the guest was asked and did not do it in time.
 pub const NOT_IN_TIME: [&str; 3] =
     ["VM_SHUTDOWN_TIMEOUT", "VM_FAILED_SHUTDOWN_ACK", "VM_FAILED_SHUTDOWN_ACKNOWLEDGMENT"];
+
+/// XAPI's refusals before it does anything to a VM that is on.
+const CHANGED_NOTHING: [&str; 1] = ["OPERATION_BLOCKED"];
 
 /// Asks the guest, waits SHUTDOWN_TIMEOUT, and then does as FORCE_SHUTDOWN says; a guest without guest tools
 /// cannot be asked: NO_TOOLS_SHUTDOWN.
@@ -85,15 +88,16 @@ fn hard(xe: &Xe, vm: &vm::Vm) -> Result<()> {
     Err(error).context(format!("cannot pull the plug of VM {}", vm.uuid))
 }
 
-/// After a failure the VM's state decides, not the answer: it may have gone off on its own, or be gone.
+/// After a failure the VM's state decides, not the answer: the guest may be off although XAPI reports an error
+/// (INTERNAL_ERROR after the domain is destroyed), it may have gone off on its own, or be gone.
 fn is_off(xe: &Xe, vm: &vm::Vm, error: &anyhow::Error) -> Result<bool> {
-    let doubtful = outcome_unknown(error)
-        || failed_with(error, &["VM_BAD_POWER_STATE"])
-        || failed_with(error, &NOT_IN_TIME)
-        || xe_error(error).is_some_and(crate::xe::XeError::is_gone);
-    if !doubtful {
+    if failed_with(error, &CHANGED_NOTHING) {
         return Ok(false);
     }
     let now = vm::Vm::find(xe, &vm.uuid)?;
-    Ok(now.is_none_or(|now| now.power_state == PowerState::Halted))
+    let is_off = now.is_none_or(|now| now.power_state == PowerState::Halted);
+    if is_off {
+        report::warn(format!("VM {} is powered off, but: {error:#}", vm.uuid));
+    }
+    Ok(is_off)
 }

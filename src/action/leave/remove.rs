@@ -1,11 +1,11 @@
 //! Removing a halted VM and the VDIs that go with it.
 
-use super::STILL_IN_USE;
+use super::{STILL_IN_USE, discs};
 use crate::action::snapshot_delete;
 use crate::report::{self, Result};
 use crate::translate::mark;
 use crate::xe::snapshot::Snapshot;
-use crate::xe::vbd::Vbd;
+use crate::xe::vbd::{Kind, Vbd};
 use crate::xe::{Uuid, Xe, failed_with, vdi, vm, xe_error};
 use anyhow::{Context, bail};
 
@@ -14,11 +14,35 @@ use anyhow::{Context, bail};
 /// XAPI can do it in one call, which takes all VDIs whose VBD says `owner`. It is used only if those are
 /// exactly the VM's own.
 pub fn run(xe: &Xe, uuid: &Uuid, vbds: &[Vbd]) -> Result<()> {
-    if vbds.iter().all(|vbd| mark::goes_with_vm(vbd) == vbd.other_config(mark::OWNER).is_some()) {
-        let Err(error) = xe.run(&vm::uninstall(uuid)) else { return Ok(()) };
+    let discs = discs::of_drives(xe, uuid, vbds)?;
+    if vbds.iter().all(|vbd| is_safe_to_uninstall(vbd, &discs)) {
+        let Err(error) = xe.run(&vm::uninstall(uuid)) else {
+            return destroy_all(xe, discs.iter().filter(|disc| !vbds.iter().any(|vbd| is_taken(vbd, disc))));
+        };
+        if failed_with(&error, &["OPERATION_BLOCKED"]) {
+            let unblock = format!("xe vm-param-clear uuid={uuid} param-name=blocked-operations");
+            return Err(error).context(format!(
+                "VM {uuid} is protected from deletion and stays in the pool with its disks; to allow it: {unblock}"
+            ));
+        }
         report::warn(format!("removing VM {uuid} step by step: {error:#}"));
     }
-    one_by_one(xe, uuid, vbds).with_context(|| format!("cannot remove VM {uuid} from the pool"))
+    one_by_one(xe, uuid, vbds, &discs).with_context(|| format!("cannot remove VM {uuid} from the pool"))
+}
+
+/// Whether `vm-uninstall` does what is wanted with what is behind this VBD. Drives of VMs that an earlier release of
+/// the driver made have `owner`, and so have those that XAPI copied (xapi_vm_clone.ml).
+fn is_safe_to_uninstall(vbd: &Vbd, discs: &[Uuid]) -> bool {
+    let is_owned = vbd.other_config(mark::OWNER).is_some();
+    match vbd.kind {
+        Kind::Disk => mark::goes_with_vm(vbd) == is_owned,
+        Kind::Cd => !is_owned || vbd.vdi_uuid.is_none() || discs::goes_with_vm(vbd, discs),
+    }
+}
+
+/// Whether `vm-uninstall` takes this VDI with the VBD.
+fn is_taken(vbd: &Vbd, vdi: &Uuid) -> bool {
+    vbd.other_config(mark::OWNER).is_some() && vbd.vdi_uuid.as_ref() == Some(vdi)
 }
 
 /// Removes a VM's snapshots with all that is theirs alone.
@@ -30,10 +54,17 @@ pub fn snapshots(xe: &Xe, vm: &Uuid) -> Result<()> {
 }
 
 /// Its snapshots go first: nothing could be found of them without the VM. The VM goes last: while it is there, what is left of it can be found when the action is repeated.
-fn one_by_one(xe: &Xe, uuid: &Uuid, vbds: &[Vbd]) -> Result<()> {
+fn one_by_one(xe: &Xe, uuid: &Uuid, vbds: &[Vbd], discs: &[Uuid]) -> Result<()> {
     snapshots(xe, uuid)?;
+    let own = vbds.iter().filter(|vbd| vbd.kind == Kind::Disk && mark::goes_with_vm(vbd));
+    destroy_all(xe, own.filter_map(|vbd| vbd.vdi_uuid.as_ref()).chain(discs))?;
+    done_or_gone(xe.run(&vm::destroy(uuid)))
+}
+
+/// Destroys each of these VDIs that is in the pool; an error names those that are left.
+fn destroy_all<'a>(xe: &Xe, vdis: impl Iterator<Item = &'a Uuid>) -> Result<()> {
     let mut left = Vec::new();
-    for vdi in vbds.iter().filter(|vbd| mark::goes_with_vm(vbd)).filter_map(|vbd| vbd.vdi_uuid.as_ref()) {
+    for vdi in vdis {
         let removed = STILL_IN_USE
             .run(|| done_or_gone(xe.run(&vdi::destroy(vdi))), |error| failed_with(error, &["VDI_IN_USE"]));
         if let Err(error) = removed {
@@ -44,7 +75,7 @@ fn one_by_one(xe: &Xe, uuid: &Uuid, vbds: &[Vbd]) -> Result<()> {
     if !left.is_empty() {
         bail!("VDIs {} are left", left.join(", "));
     }
-    done_or_gone(xe.run(&vm::destroy(uuid)))
+    Ok(())
 }
 
 fn done_or_gone(result: Result<String>) -> Result<()> {

@@ -86,8 +86,7 @@ fn uninstall_all(store: &Store, call: &mut Call, vms: &[String]) -> Outcome<()> 
     }
     changing(store, call, |pool, call| {
         for one in &doomed {
-            take_away(pool, one)?;
-            call.keep = true;
+            take_away(pool, call, one)?;
         }
         Ok(())
     })?;
@@ -117,11 +116,14 @@ fn choose(pool: &Pool, call: &mut Call, vm: &str) -> Outcome<Doomed> {
     Ok(Doomed { vm: vm.to_owned(), disks: disks.into_iter().map(uuid).collect(), image: image.map(uuid) })
 }
 
-fn take_away(pool: &mut Pool, doomed: &Doomed) -> Outcome<()> {
+/// One call after the other: what was done before one of them fails stays done.
+fn take_away(pool: &mut Pool, call: &mut Call, doomed: &Doomed) -> Outcome<()> {
     if pool.get(Class::Vm, &doomed.vm)?.get("power-state") != "halted" {
         machine::hard_shutdown(pool, &doomed.vm)?;
+        call.keep = true;
     }
     machine::destroy(pool, &doomed.vm)?;
+    call.keep = true;
     for disk in &doomed.disks {
         vdi::destroy_disk(pool, disk)?;
     }

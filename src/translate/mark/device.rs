@@ -32,23 +32,28 @@ pub fn nics<'a>(snapshot: &Uuid, nics: impl Iterator<Item = (u32, &'a str)>) -> 
 /// XAPI's own mark for "this VDI goes with its VM" (xapi constants.ml `owner_key`).
 pub const OWNER: &str = "owner";
 
-/// The marks of a VBD whose VDI holds all of `disk_id`.
+/// The VDI that was put into a CD drive, by its uuid: somebody else may change the disc.
+pub const INSERTED: &str = "one_inserted";
+
+/// The marks of a VBD whose VDI holds all of `disk_id`; of a CD drive also `disc`, the VDI in it. A CD drive never
+/// gets [`OWNER`]: `vm-uninstall` would destroy whatever disc is in the drive by then.
 pub fn vbd_marks(
     vm_id: u32,
     disk_id: u32,
     image_id: Option<u32>,
     origin: &one::disk::Origin,
     stamp: &str,
+    disc: Option<&Uuid>,
 ) -> Vec<(String, String)> {
     let mut marks = vec![(VM_ID, vm_id.to_string()), (DISK_ID, disk_id.to_string())];
     marks.extend(image_id.map(|image_id| (IMAGE_ID, image_id.to_string())));
     match origin {
         one::disk::Origin::File => {
-            marks.extend([
-                (ORIGIN, "file".to_owned()),
-                (FILE_STAMP, stamp.to_owned()),
-                (OWNER, String::new()),
-            ]);
+            marks.extend([(ORIGIN, "file".to_owned()), (FILE_STAMP, stamp.to_owned())]);
+            marks.push(match disc {
+                Some(vdi) => (INSERTED, vdi.to_string()),
+                None => (OWNER, String::new()),
+            });
         }
         one::disk::Origin::Vdi => marks.push((ORIGIN, "vdi".to_owned())),
     }
@@ -78,6 +83,17 @@ pub fn is_of(vbd: &vbd::Vbd, disk: &one::Disk) -> bool {
 /// Whether the VDI behind the VBD was made for the VM and goes with it.
 pub fn goes_with_vm(vbd: &vbd::Vbd) -> bool {
     vbd.other_config(ORIGIN) == Some("file")
+}
+
+/// The VDI that the driver put into this CD drive.
+pub fn inserted(drive: &vbd::Vbd) -> Option<Uuid> {
+    drive.other_config(INSERTED)?.parse().ok()
+}
+
+/// The name, also a tag, of the VDI that was made for this VBD.
+pub fn vdi_name_of(vbd: &vbd::Vbd) -> Option<String> {
+    let vm_id = vbd.other_config(VM_ID)?.parse().ok()?;
+    Some(super::vdi_name(vm_id, disk_id(vbd)?))
 }
 
 /// The NIC that this VIF is.
