@@ -46,8 +46,8 @@ use crate::retry::Retry;
 use crate::signal::Stop;
 use crate::state_dir;
 use crate::xapi::{Server, Trust, Xapi};
-use crate::xe::Xe;
 use crate::xe::host::without_brackets;
+use crate::xe::{SrTurns, Xe};
 use anyhow::{Context, ensure};
 use identity::Identity;
 use std::path::{Path, PathBuf};
@@ -130,6 +130,7 @@ impl Caller {
             retry: Retry { tries: 4, first_pause: Duration::from_millis(500) },
             stop: Stop::on_signals().context("cannot begin")?,
             shared: None,
+            sr_turns: SrTurns::of_this_user(),
         })
     }
 

@@ -115,6 +115,7 @@ fn answer(home: &Store, store: &Store, request: &Request, call: &mut Call) -> Ou
     let called = call::find(&name).ok_or_else(|| Fail::NoCommand(name.clone()))?;
     called.check(&call.command)?;
     login::check(store, request)?;
+    let _busy = storage::busy::begin(store, &call.command)?;
     let struck = fault::strike(home, &name)?;
     if let Some(garbage) = fault::before(home, &struck)? {
         return fault::write_garbage(garbage).map_err(|error| Fail::Simulator(error.to_string()));

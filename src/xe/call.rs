@@ -40,6 +40,12 @@ impl Call {
         &self.verb
     }
 
+    /// The object that this parameter names, if it names one.
+    pub fn uuid(&self, key: &str) -> Option<super::Uuid> {
+        let (_, value) = self.params.iter().find(|(name, _)| name == key)?;
+        value.parse().ok()
+    }
+
     /// Whether it only reads, and so may be asked again whatever became of the first time.
     pub fn only_reads(&self) -> bool {
         ["-list", "-param-get", "-param-list", "-data-source-query"]

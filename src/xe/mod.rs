@@ -16,6 +16,7 @@ pub mod session;
 pub mod shared;
 pub mod snapshot;
 pub mod sr;
+mod sr_turn;
 pub mod time;
 pub mod transfer;
 pub mod uuid;
@@ -31,6 +32,7 @@ pub use power_state::PowerState;
 pub use record::Record;
 pub use session::Xe;
 pub use shared::Shared;
+pub use sr_turn::SrTurns;
 pub use uuid::Uuid;
 
 use crate::process::TimedOut;

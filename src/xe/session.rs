@@ -1,6 +1,6 @@
 //! How `xe` is called: where, as whom, for how long, and when once more.
 
-use super::{Call, Shared, XeError};
+use super::{Call, Shared, SrTurns, XeError};
 use crate::process;
 use crate::report::{self, Result};
 use crate::retry::Retry;
@@ -37,6 +37,8 @@ pub struct Xe {
     pub stop: Stop,
     /// Lists of the whole pool are shared with other programs that ask for the same.
     pub shared: Option<Shared>,
+    /// Whose turn it is on an SR.
+    pub sr_turns: SrTurns,
 }
 
 impl Xe {
@@ -53,6 +55,7 @@ impl Xe {
             retry: self.retry,
             stop: self.stop.clone(),
             shared: None,
+            sr_turns: SrTurns::of_this_user(),
             bridge: None,
             inventory: None,
         }
@@ -115,7 +118,10 @@ impl Xe {
     }
 
     fn run_once(&self, call: &Call, limit: Duration) -> Result<Vec<u8>> {
-        self.answer_of(call, &mut self.command(call)?, limit)
+        let _turn = self.sr_turns.take(call, &self.stop);
+        let answer = self.answer_of(call, &mut self.command(call)?, limit)?;
+        self.sr_turns.learn_from(call, &answer);
+        Ok(answer)
     }
 
     fn answer_of(&self, call: &Call, command: &mut Command, limit: Duration) -> Result<Vec<u8>> {

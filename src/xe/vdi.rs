@@ -46,9 +46,17 @@ impl Vdi {
         })
     }
 
+    fn list(xe: &Xe, filters: &[(&str, &str)]) -> Result<Vec<Vdi>> {
+        let found = xe.list("vdi", &FIELDS, filters, Vdi::read)?;
+        for vdi in &found {
+            xe.sr_turns.learn(&vdi.uuid, &vdi.sr_uuid);
+        }
+        Ok(found)
+    }
+
     /// The VDI with this uuid; `None` when the pool has none.
     pub fn find(xe: &Xe, uuid: &Uuid) -> Result<Option<Vdi>> {
-        Ok(xe.list("vdi", &FIELDS, &[("uuid", &uuid.to_string())], Vdi::read)?.pop())
+        Ok(Vdi::list(xe, &[("uuid", &uuid.to_string())])?.pop())
     }
 
     /// Whether XAPI would let one do this with it at this moment (xapi_vdi.ml `check_operation_error`).
@@ -58,17 +66,17 @@ impl Vdi {
 
     /// All VDIs of the pool.
     pub fn all(xe: &Xe) -> Result<Vec<Vdi>> {
-        xe.list("vdi", &FIELDS, &[], Vdi::read)
+        Vdi::list(xe, &[])
     }
 
     /// The VDIs with this tag.
     pub fn with_tag(xe: &Xe, tag: &str) -> Result<Vec<Vdi>> {
-        xe.list("vdi", &FIELDS, &[("tags:contains", tag)], Vdi::read)
+        Vdi::list(xe, &[("tags:contains", tag)])
     }
 
     /// The VDIs with this name-label. Names are nobody's property: what is done to them depends on their tags too.
     pub fn with_name(xe: &Xe, name_label: &str) -> Result<Vec<Vdi>> {
-        xe.list("vdi", &FIELDS, &[("name-label", name_label)], Vdi::read)
+        Vdi::list(xe, &[("name-label", name_label)])
     }
 
     pub fn has_tag(&self, tag: &str) -> bool {

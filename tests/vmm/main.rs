@@ -30,6 +30,7 @@ mod resize_disk;
 mod shutdown;
 mod side_by_side;
 mod snapshots;
+mod sr_turns;
 mod state_dir;
 mod suspend;
 mod templates;

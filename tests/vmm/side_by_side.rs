@@ -75,6 +75,25 @@ fn fifty_vms_come_and_go_at_once() {
 }
 
 #[test]
+fn no_call_of_several_vms_sleeps_in_xapi_for_an_sr() {
+    let host = Host::new();
+    let before = host.dump();
+    for verb in ["vdi-create", "vdi-destroy", "vm-uninstall"] {
+        host.sim(&["delay", verb, "30"]);
+    }
+    let vm_ids = [10, 11, 12];
+    for vm_id in vm_ids {
+        copy_files(&host, vm_id);
+    }
+    let uuids = at_once(&vm_ids, |vm_id| (*vm_id, deploy(&host, *vm_id).ok()));
+    for left in at_once(&uuids, |(vm_id, uuid)| leave(&host, "shutdown", "shutdown.3", uuid, *vm_id)) {
+        left.ok();
+    }
+    assert_eq!(host.sim(&["sleeps"]), "");
+    host.is_as(&before);
+}
+
+#[test]
 fn the_same_vm_deployed_twice_at_the_same_moment_runs_once() {
     for _ in 0..5 {
         let host = Host::new();
@@ -176,7 +195,8 @@ fn waiting_for_another_action_has_an_end() {
 fn no_lock_is_left_and_without_a_place_for_one_the_action_goes_on() {
     let host = Host::new();
     let uuid = host.deploy().ok();
-    assert_eq!(fs::read_dir(host.path("state")).unwrap().count(), 0);
+    let left = fs::read_dir(host.path("state")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(left.map(|name| name.into_string().unwrap()).all(|name| name.starts_with("sr-")));
     let host = host.set("STATE_DIR", "/no/such/folder/state");
     let said = host.on_vm("shutdown", "shutdown.3", &uuid);
     assert!(said.log().iter().any(|line| line.starts_with("WARN: cannot lock VM 1")), "{said:?}");

@@ -9,6 +9,7 @@ use super::init::{self, Options};
 use super::log;
 use super::seed;
 use super::serve;
+use super::storage::busy;
 use super::store::Store;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
@@ -62,6 +63,13 @@ enum Action {
         #[arg(long)]
         after: bool,
     },
+    /// Set how long a call sleeps at most while another changes the same SR (XAPI: 20000).
+    Backoff {
+        /// Milliseconds.
+        milliseconds: u64,
+    },
+    /// Show which calls have slept while another changed the same SR: verb and SR.
+    Sleeps,
     /// Take all faults and delays away.
     Clear,
     /// Say what the guest in a VM does.
@@ -125,6 +133,8 @@ fn run(action: Action) -> Result<String> {
             let kind = if after { Kind::KillsCallerAfter } else { Kind::KillsCaller };
             fault::add(&store, Fault { verb, pass: pass(nth)?, times: 1, kind })?;
         }
+        Action::Backoff { milliseconds } => busy::set_longest(&store, milliseconds)?,
+        Action::Sleeps => return Ok(busy::sleeps(&store)),
         Action::Clear => fault::clear(&store)?,
         Action::Guest(guest) => guest.apply(&store)?,
         Action::Log { clear: true } => log::clear(&store)?,

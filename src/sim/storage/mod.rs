@@ -1,6 +1,7 @@
 //! Rules of SRs, VDIs and VBDs: kinds of SRs, room, trees of disks, sharing (xapi `xapi_vdi.ml`, `xapi_vbd_helpers.ml`;
 //! sm `VDI.py`, `FileSR.py`, `LVHDSR.py`).
 
+pub mod busy;
 mod devices;
 pub mod kind;
 mod operations;

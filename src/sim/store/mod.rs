@@ -133,7 +133,7 @@ impl Store {
     pub fn make(&self, pool: &Pool) -> Result<()> {
         let _lock = self.lock(FlockOperation::LockExclusive)?;
         let _ = fs::remove_dir_all(self.beside(".vdi"));
-        for suffix in [".log", ".faults"] {
+        for suffix in [".log", ".faults", ".sleeps", ".backoff"] {
             let _ = fs::remove_file(self.beside(suffix));
         }
         fs::create_dir_all(self.beside(".vdi"))?;
