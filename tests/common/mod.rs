@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, dead_code)]
 
 pub mod data_disk;
+pub mod kept;
 pub mod recorded_action;
 pub mod serve;
 pub mod steps;

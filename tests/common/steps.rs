@@ -5,7 +5,6 @@
 
 use super::{Host, Said};
 use std::fs;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -32,40 +31,6 @@ pub struct Step {
     pub said: Said,
     /// The pool before the action.
     pub before: String,
-}
-
-/// A copy of everything in a host's folder.
-pub struct Kept(tempfile::TempDir);
-
-impl Host {
-    /// Keeps the pool and all files as they are now.
-    pub fn keep(&self) -> Kept {
-        let kept = tempfile::tempdir().unwrap();
-        copy_all(self.dir.path(), kept.path());
-        Kept(kept)
-    }
-
-    /// Another host just like it, at its own place, for doing something to both at the same time.
-    pub fn copy(&self) -> Host {
-        let dir = tempfile::tempdir().unwrap();
-        copy_all(self.dir.path(), dir.path());
-        Host { dir, settings: self.settings.clone() }
-    }
-
-    /// Puts the pool and all files back as they were kept.
-    pub fn put_back(&self, kept: &Kept) {
-        for entry in fs::read_dir(self.dir.path()).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
-        }
-        copy_all(kept.0.path(), self.dir.path());
-    }
-}
-
-fn copy_all(from: &Path, to: &Path) {
-    let mut copy = Command::new("cp");
-    copy.args(["-a", "--sparse=always"]).arg(from.join(".")).arg(to);
-    assert!(copy.status().unwrap().success());
 }
 
 /// Runs the action once for each of its `xe` calls and each of these ways to go wrong, and lets `check` look at
