@@ -49,7 +49,7 @@ fn a_pool_in_order_has_no_leftovers() {
     // OpenNebula's, or younger than the list.
     assert_eq!(gc_of(&host, b"1", &["--yes"]).ok(), "");
     assert_eq!(gc_of(&host, b"0", &["--yes"]).ok(), "");
-    assert_eq!(host.dump(), before);
+    host.is_as(&before);
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn what_a_driver_killed_at_any_step_leaves_is_found_and_removed() {
         gc(host, &["--yes"]).ok();
         let vm = host.xe(&["vm-list", "name-label=one-1", "--minimal"]);
         if vm.is_empty() {
-            assert_eq!(host.dump(), step.before, "{shown} after {step:#?}");
+            host.is_as_after(&step.before, format_args!("{shown} after {step:#?}"));
         } else {
             // It got to its end, or had all its disks: OpenNebula may want it.
             assert_eq!(host.xe(&["vbd-list", &format!("vm-uuid={vm}"), "--minimal"]).split(',').count(), 3);
@@ -95,7 +95,7 @@ fn a_deployment_that_is_under_way_or_young_is_left_alone() {
     let young = "1000000";
     let before = host.dump();
     assert_eq!(gc(&host, &["--yes", "--older-than", young]).ok(), "");
-    assert_eq!(host.dump(), before);
+    host.is_as(&before);
     assert!(gc(&host, &[]).ok().starts_with("leftover VM "));
 }
 
@@ -118,7 +118,7 @@ fn a_record_without_a_mark_is_removed_and_a_namesake_is_not() {
         )
     );
     assert!(gc(&host, &["--yes"]).ok().starts_with(&format!("removed  VM {ours} ")));
-    assert_eq!(host.dump(), before);
+    host.is_as(&before);
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn a_vm_that_powered_itself_off_and_was_terminated_goes_with_its_disks() {
     let shown = gc_of(&host, WITHOUT_VM_1, &[]).ok();
     assert!(shown.contains("it is halted, and OpenNebula has no such VM; --yes removes it"), "{shown}");
     gc_of(&host, WITHOUT_VM_1, &["--yes"]).ok();
-    assert_eq!(host.dump(), before);
+    host.is_as(&before);
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn a_persistent_disk_goes_only_after_it_was_saved() {
     let kept = gc_of(&host, WITHOUT_VM_1, &["--yes"]).ok();
     assert!(kept.starts_with("kept     VM ") && kept.contains("disk 0: it is a persistent image"), "{kept}");
     assert!(kept.ends_with("--save-to DIR writes it to a file first"), "{kept}");
-    assert_eq!(host.dump(), off);
+    host.is_as(&off);
     let missing = gc_of(&host, WITHOUT_VM_1, &["--yes", "--save-to", "nowhere"]).failure();
     assert_eq!(missing, "gc: there is no folder nowhere to save disks in.");
     fs::create_dir(host.path("saved")).unwrap();
@@ -153,7 +153,7 @@ fn a_persistent_disk_goes_only_after_it_was_saved() {
     gc_of(&host, WITHOUT_VM_1, &["--yes", "--save-to", "saved"]).ok();
     assert_eq!(fs::read(host.path(&format!("saved/one-1-disk-0-{vdi}.raw"))).unwrap(), bytes);
     assert_eq!(fs::read_dir(host.path("saved")).unwrap().count(), 1);
-    assert_eq!(host.dump(), before);
+    host.is_as(&before);
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn a_disk_that_cannot_be_saved_stays() {
         "{failed:?}"
     );
     assert!(failed.stderr.ends_with("gc: 1 of 1 leftovers could not be removed.\n"), "{failed:?}");
-    assert_eq!(host.dump(), off);
+    host.is_as(&off);
     assert_eq!(fs::read_dir(host.path("saved")).unwrap().count(), 0);
 }
 
@@ -187,11 +187,11 @@ fn disks_whose_vm_is_gone_are_told_apart() {
     assert_eq!(shown.matches("nobody told whether OpenNebula still has its VM").count(), 2, "{shown}");
     let shown = gc_of(&host, b"1", &["--yes"]).ok();
     assert_eq!(shown.matches("OpenNebula still has VM 1, and may miss what").count(), 2, "{shown}");
-    assert_eq!(host.dump(), left);
+    host.is_as(&left);
     let shown = gc_of(&host, WITHOUT_VM_1, &["--yes"]).ok();
     assert_eq!(shown.matches("it may be a copy that somebody made of the disk").count(), 2, "{shown}");
     assert_eq!(shown.matches("disk 0: it is a persistent image").count(), 1, "{shown}");
-    assert_eq!(host.dump(), left);
+    host.is_as(&left);
     fs::create_dir(host.path("saved")).unwrap();
     let removed = gc(&host, &["--yes", "--save-to", "saved"]).ok();
     assert_eq!(removed.matches("removed  VDI ").count(), 3, "{removed}");
@@ -212,7 +212,7 @@ fn disks_that_a_newer_vm_has_taken_over_are_nobodys_leftovers() {
     let before = host.dump();
     assert_eq!(gc(&host, &["--yes"]).ok(), "");
     assert_eq!(gc_of(&host, b"1", &["--yes"]).ok(), "");
-    assert_eq!(host.dump(), before);
+    host.is_as(&before);
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn a_list_that_lacks_a_running_vm_is_not_believed() {
         "{doubted:?}"
     );
     assert_eq!(doubted.stdout.lines().count(), 1, "{doubted:?}");
-    assert_eq!(host.dump(), before);
+    host.is_as(&before);
 }
 
 #[test]
@@ -252,7 +252,8 @@ fn copies_of_a_vm_and_snapshots_are_not_touched() {
     let before = host.dump();
     let kept = gc_of(&host, WITHOUT_VM_1, &["--yes"]).ok();
     assert!(kept.contains("remove its snapshots first if nobody wants them"), "{kept}");
-    assert_eq!((host.dump(), kept.lines().count()), (before, 1));
+    host.is_as(&before);
+    assert_eq!(kept.lines().count(), 1, "{kept}");
     host.xe(&["vm-destroy", &format!("uuid={uuid}")]);
     let kept = gc_of(&host, WITHOUT_VM_1, &["--yes"]).ok();
     let advice = format!(
@@ -281,7 +282,7 @@ fn a_memory_image_that_nothing_resumes_from_is_removed() {
     let line = format!("removed  suspend image {ours} of VM 1: no VM and no snapshot can be resumed from it");
     assert_eq!(shown, line);
     host.xe(&["vdi-destroy", &format!("uuid={foreign}")]);
-    assert_eq!(host.dump(), before);
+    host.is_as(&before);
 }
 
 #[test]
@@ -340,6 +341,6 @@ fn after_any_call_that_goes_wrong_it_can_be_repeated() {
             gc_of(host, WITHOUT_VM_1, &args[3..]).ok();
         }
         assert!(saved().any(|name| name.to_string_lossy().ends_with(".raw")), "{step:#?}");
-        assert_eq!(host.dump(), before, "{step:#?}");
+        host.is_as_after(&before, format_args!("{step:#?}"));
     });
 }

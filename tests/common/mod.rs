@@ -1,6 +1,6 @@
 //! A host as OpenNebula sees it: the drivers' links, datastores with a VM's files, and a simulated pool that
 //! the real binary reaches through a program called `xe`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, dead_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, dead_code)]
 
 pub mod data_disk;
 pub mod kept;
@@ -8,6 +8,8 @@ pub mod recorded_action;
 pub mod serve;
 pub mod steps;
 
+use std::collections::HashSet;
+use std::fmt;
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
@@ -18,12 +20,26 @@ use std::time::Duration;
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_one-xcp");
 
 /// What a program said.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 #[must_use = "look at what it said"]
 pub struct Said {
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
+}
+
+impl fmt::Debug for Said {
+    /// Line by line, as it was printed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.code {
+            Some(code) => write!(f, "exit {code}")?,
+            None => write!(f, "ended by a signal")?,
+        }
+        for (name, text) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
+            text.lines().try_for_each(|line| write!(f, "\n    {name}: {line}"))?;
+        }
+        Ok(())
+    }
 }
 
 impl Said {
@@ -191,10 +207,13 @@ impl Host {
     /// The pool is as it was; else the lines that differ are shown, and not the whole of it.
     #[track_caller]
     pub fn is_as(&self, before: &str) {
-        let after = self.dump();
-        let more: Vec<&str> = after.lines().filter(|line| !before.contains(line)).collect();
-        let less: Vec<&str> = before.lines().filter(|line| !after.contains(line)).collect();
-        assert!(after == before, "more: {more:#?}\nless: {less:#?}");
+        self.is_as_after(before, "all");
+    }
+
+    /// The same, telling after what.
+    #[track_caller]
+    pub fn is_as_after(&self, before: &str, what: impl fmt::Display) {
+        assert_same(&self.dump(), before, format_args!("the pool is not as it was after {what}"));
     }
 
     /// Forgets the calls made so far.
@@ -277,6 +296,40 @@ impl Host {
         let filters = [format!("vm-uuid={vm}"), format!("userdevice={device}")];
         self.xe(&["vbd-list", &filters[0], &filters[1], "params=vdi-uuid", "--minimal"])
     }
+}
+
+/// Both texts are the same; else the lines that only one of them has are shown, each object's under its name.
+#[track_caller]
+pub fn assert_same(after: &str, before: &str, what: impl fmt::Display) {
+    if after != before {
+        let more = lines_not_in(after, before);
+        let less = lines_not_in(before, after);
+        panic!("{what}\nmore:\n{more}\nless:\n{less}");
+    }
+}
+
+/// The lines of a text that another has not, below the line that is not indented and that they belong to.
+fn lines_not_in(text: &str, other: &str) -> String {
+    let known: HashSet<(&str, &str)> = under_headings(other).collect();
+    let (mut shown, mut last) = (Vec::new(), "");
+    for (heading, line) in under_headings(text).filter(|line| !known.contains(line)) {
+        if heading != last && heading != line {
+            shown.push(heading);
+        }
+        shown.push(line);
+        last = heading;
+    }
+    shown.join("\n")
+}
+
+/// Each line with the last line before it that is not indented.
+fn under_headings(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.lines().scan("", |heading, line| {
+        if !line.starts_with(' ') {
+            *heading = line;
+        }
+        Some((*heading, line))
+    })
 }
 
 /// What a real oned passed to a script.

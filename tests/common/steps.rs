@@ -4,6 +4,7 @@
 //! uuids and paths are the same in all of them.
 
 use super::{Host, Said};
+use std::fmt;
 use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -22,7 +23,6 @@ pub enum Wrong {
 }
 
 /// A run of the action of which one call went wrong. The fault is gone again when it is looked at.
-#[derive(Debug)]
 pub struct Step {
     /// The call, counted from 1; for `Terminated` and `Killed`, after how many calls it was.
     pub nth: usize,
@@ -31,6 +31,13 @@ pub struct Step {
     pub said: Said,
     /// The pool before the action.
     pub before: String,
+}
+
+impl fmt::Debug for Step {
+    /// Without the pool as it was: where that counts, the test shows what differs from it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "call {} {:?}: {:?}", self.nth, self.wrong, self.said)
+    }
 }
 
 /// Runs the action once for each of its `xe` calls and each of these ways to go wrong, and lets `check` look at
@@ -62,7 +69,7 @@ pub fn each_call(
 #[track_caller]
 pub fn undone_or_done(host: &Host, step: &Step, again: &dyn Fn(&Host) -> Said) {
     if step.said.code != Some(0) {
-        assert_eq!(host.dump(), step.before, "not as before: {step:#?}");
+        host.is_as_after(&step.before, format_args!("{step:?}"));
     }
     let said = again(host);
     assert_eq!(said.code, Some(0), "done again it should succeed: {said:#?} after {step:#?}");

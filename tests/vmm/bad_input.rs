@@ -10,7 +10,7 @@ fn refused(host: &Host, document: &[u8], words: &str) {
     let line = host.deploy_document("xcp-a", document).failure();
     assert!(line.contains(words), "{line}\nshould say: {words}");
     assert!(line.chars().count() < 400, "too long: {line}");
-    assert_eq!(host.dump(), before);
+    host.is_as(&before);
 }
 
 fn with(old: &str, new: &str) -> Vec<u8> {
@@ -76,7 +76,7 @@ fn what_the_pool_or_the_host_does_not_have() {
     let before = host.dump();
     let line = host.deploy_document("nowhere", &Recorded::load("deploy").stdin).failure();
     assert!(line.contains("no host of the pool goes by the name \"nowhere\"; it has "), "{line}");
-    assert_eq!(host.dump(), before);
+    host.is_as(&before);
     let file = host.vm_folder(0, 1).join("disk.0");
     fs::remove_file(&file).unwrap();
     let whole = Recorded::load("deploy").stdin;
@@ -125,7 +125,7 @@ fn a_uuid_that_is_none_reaches_no_vm() {
             assert_eq!(said.stderr.lines().count(), 1, "{action} {deploy_id:?}: {said:#?}");
         }
     }
-    assert_eq!(host.dump(), before);
+    host.is_as(&before);
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn refused(host: &Host, before: &str, said: &Said, what: &str) {
     assert_eq!(said.code, Some(1), "{what}: {said:#?}");
     let line = said.stderr.lines().filter(|line| !line.starts_with("INFO: ")).collect::<Vec<_>>();
     assert!(line.len() == 1 && line[0].chars().count() < 500, "{what}: not one clear line: {said:#?}");
-    assert_eq!(host.dump(), before, "{what} has changed the pool");
+    host.is_as_after(before, format_args!("{what} has changed the pool"));
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn a_deploy_id_that_is_none() {
             let said = run(&host, action, &recorded, none, &recorded.stdin);
             assert_ne!(said.code, Some(0), "{action} {none:?}: {said:#?}");
             assert_eq!(said.stderr.lines().count(), 1, "{action} {none:?}: {said:#?}");
-            assert_eq!(host.dump(), before, "{action} {none:?} has changed the pool");
+            host.is_as_after(&before, format_args!("{action} {none:?} has changed the pool"));
         }
     }
 }
@@ -97,7 +97,7 @@ fn arguments_that_are_missing() {
         let said = host.run(action, &[], &Recorded::load(name).stdin);
         assert_ne!(said.code, Some(0), "{action}: {said:#?}");
         assert!(said.stderr.contains("required arguments"), "{action}: {said:#?}");
-        assert_eq!(host.dump(), before, "{action} has changed the pool");
+        host.is_as_after(&before, format_args!("{action} has changed the pool"));
     }
 }
 

@@ -95,7 +95,7 @@ fn called_again_for_a_running_vm_it_answers_the_same_vm() {
     let again = host.deploy();
     assert!(again.stderr.contains("already runs"), "{again:?}");
     assert_eq!(again.ok(), uuid);
-    assert_eq!(host.dump(), before);
+    host.is_as(&before);
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn a_failed_redeployment_leaves_the_halted_vm_as_it_was() {
     host.sim(&["fail", "vm-start", "--code", "INTERNAL_ERROR"]);
     let line = host.deploy_recorded("deploy.2").failure();
     assert!(line.contains("cannot start VM one-1 on xcp-a"), "{line}");
-    assert_eq!(host.dump(), before);
+    host.is_as(&before);
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn every_failing_step_leaves_the_pool_as_it_was() {
             let shown = format!("{nth} {when}: {said:#?}\n{:#?}", host.calls());
             said.failure();
             if when == "--before" {
-                assert_eq!(host.dump(), before, "{shown}");
+                host.is_as_after(&before, format_args!("{shown}"));
             }
             host.forget_calls();
         }

@@ -23,7 +23,7 @@ fn repeated_it_is_success() {
     let said = host.on_vm("migrate", "migrate", &uuid);
     assert!(said.stderr.contains("already runs on xcp-b"), "{said:?}");
     said.ok();
-    assert_eq!(host.dump(), before);
+    host.is_as(&before);
 }
 
 #[test]
@@ -41,7 +41,7 @@ fn refusals_come_in_plain_words_with_xapis_code() {
         host.sim(&["fail", "vm-migrate", "--code", code]);
         let line = host.on_vm("migrate", "migrate", &uuid).failure();
         assert!(line.contains(words) && line.contains(code), "{line}");
-        assert_eq!(host.dump(), before);
+        host.is_as(&before);
     }
 }
 
@@ -146,7 +146,7 @@ fn whichever_call_goes_wrong_the_vm_is_on_one_host_and_the_pool_as_before_or_don
             if step.said.code == Some(0) {
                 assert_eq!(host.host_of(&uuid), "xcp-b", "{step:#?}");
             } else if step.wrong == Wrong::Refused && step.nth <= 3 {
-                assert_eq!(host.dump(), step.before, "{step:#?}");
+                host.is_as_after(&step.before, format_args!("{step:#?}"));
             }
             host.run("migrate", &args, b"").ok();
             assert_eq!(host.host_of(&uuid), "xcp-b", "{step:#?}");

@@ -128,7 +128,7 @@ fn done_again_each_is_success() {
         let again = pre().run(&host, &uuid);
         assert!(again.stderr.contains("is out already"), "{again:#?}");
         again.ok();
-        assert_eq!(host.dump(), before);
+        host.is_as(&before);
         re().run(&host, &uuid).ok();
         re().run(&host, &uuid).ok();
         has_the_new_disc(&host, &uuid, kind);
@@ -200,12 +200,12 @@ fn a_guest_that_keeps_the_disk_is_named_and_keeps_it() {
     host.sim(&["fail", "vbd-unplug", "--code", "DEVICE_DETACH_REJECTED"]);
     let line = pre().run(&host, &uuid).failure();
     assert!(line.contains("the guest does not let go of it: unmount it there"), "{line}");
-    assert_eq!(host.dump(), before);
+    host.is_as(&before);
     host.sim(&["guest", "one-1", "tools=no"]);
     let before = host.dump();
     let line = pre().run(&host, &uuid).failure();
     assert!(line.contains("no PV drivers to plug disks with"), "{line}");
-    assert_eq!(host.dump(), before);
+    host.is_as(&before);
 }
 
 #[test]
@@ -221,5 +221,5 @@ fn bad_input_is_refused_without_touching_the_pool() {
     assert!(line.contains("disk.2"), "{line}");
     let gone = "11111111-2222-3333-4444-000000000001";
     assert_eq!(pre().run(&host, gone).failure(), format!("prereconfigure: the pool has no VM {gone}."));
-    assert_eq!(host.dump(), before);
+    host.is_as(&before);
 }

@@ -22,7 +22,7 @@ fn a_terminated_vm_leaves_nothing_in_the_pool_and_its_files_alone() {
     let uuid = host.deploy().ok();
     host.write_vdi(&host.vdi_in(&uuid, "0"), 1 << 20, b"not wanted any more");
     host.on_vm("shutdown", TERMINATE, &uuid).ok();
-    assert_eq!(host.dump(), before);
+    host.is_as(&before);
     assert!(fs::read(&file).unwrap() == bytes);
 }
 
@@ -40,7 +40,7 @@ fn powered_off_or_undeployed_the_guests_writes_are_in_the_file() {
         host.on_vm(action, message, &uuid).ok();
         expected[1 << 20..][..20].copy_from_slice(b"written by the guest");
         assert!(fs::read(&file).unwrap() == expected, "{message}: disk.0 is not what the guest left");
-        assert_eq!(host.dump(), before, "{message}");
+        host.is_as_after(&before, format_args!("{message}"));
         let names: Vec<_> =
             fs::read_dir(host.vm_folder(0, 1)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names.len(), 3, "{names:?}");
@@ -82,7 +82,7 @@ fn a_vm_that_is_gone_is_success() {
         said.ok();
         host.on_vm(action, action, "-").ok();
     }
-    assert_eq!(host.dump(), before);
+    host.is_as(&before);
 }
 
 #[test]
