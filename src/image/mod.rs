@@ -23,6 +23,7 @@ mod vhd_stream;
 mod vhd_write;
 mod write_back;
 
+pub use big_endian::is_zero;
 pub use checksums::{Checksums, Summing};
 pub use detect::{Format, detect};
 pub use qcow2_stream::{Part, vhd_to_qcow2};

@@ -1,9 +1,11 @@
 //! The whole state in a stable order, so that two dumps can be compared.
 
+use super::disk_bytes::is_zero;
 use super::row::Class;
 use super::store::Store;
 use anyhow::{Context, Result};
 use rustix::fs::{SeekFrom, seek};
+use sha2::{Digest as _, Sha256};
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io;
@@ -38,7 +40,7 @@ const PASSING: [&str; 2] = ["sim-domains", "other-config:content_id"];
 /// The unit of a digest, in bytes.
 const BLOCK: usize = 1 << 16;
 
-/// A 64-bit FNV-1a digest of a VDI's blocks that are not all zeros, and where they are; how many there are.
+/// A digest of a VDI's blocks that are not all zeros, and where they are; how many there are.
 fn digest(store: &Store, uuid: &str) -> Result<String> {
     let path = store.vdi_file(uuid);
     let file = match File::open(&path) {
@@ -46,7 +48,7 @@ fn digest(store: &Store, uuid: &str) -> Result<String> {
         file => file.with_context(|| format!("cannot open {}", path.display()))?,
     };
     let unit = u64::try_from(BLOCK)?;
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut digest = Sha256::new();
     let (mut count, mut at) = (0_u64, 0);
     while let Ok(data) = seek(&file, SeekFrom::Data(at)) {
         let start = data / unit * unit;
@@ -59,13 +61,16 @@ fn digest(store: &Store, uuid: &str) -> Result<String> {
             }
         }
         at = start + unit;
-        if block.iter().all(|&byte| byte == 0) {
+        if is_zero(&block) {
             continue;
         }
         count += 1;
-        for byte in start.to_le_bytes().iter().chain(&block) {
-            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
+        digest.update(start.to_le_bytes());
+        digest.update(&block);
     }
-    Ok(if count == 0 { "none".into() } else { format!("{count} blocks {hash:016x}") })
+    if count == 0 {
+        return Ok("none".into());
+    }
+    let digest = digest.finalize().first_chunk().map_or(0, |start| u64::from_be_bytes(*start));
+    Ok(format!("{count} blocks {digest:016x}"))
 }

@@ -171,9 +171,9 @@ impl Tail {
             }
             self.held.extend_from_slice(got);
             let through = self.held.len().saturating_sub(FOOTER_LEN);
-            let ready: Vec<u8> = self.held.drain(..through).collect();
-            sink(at, &ready)?;
-            at += ready.len() as u64;
+            sink(at, self.held.get(..through).unwrap_or_default())?;
+            self.held.drain(..through);
+            at += through as u64;
         }
     }
 

@@ -1,7 +1,7 @@
 //! A VDI's content as a VHD stream, written in one pass.
 
 use super::vhd_layout::{FOOTER_LEN, Footer, HEADER_LEN, Header, Kind, MAX_ENTRIES, SECTOR};
-use super::{bad, data_extents};
+use super::{bad, data_extents, is_zero};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
@@ -65,7 +65,7 @@ fn export_block(file: &File, start: u64, writer: &mut dyn Write) -> io::Result<(
     read_at(file, start, &mut data)?;
     let mut bitmap = vec![0_u8; 512];
     for (index, sector) in data.chunks(512).enumerate() {
-        if let Some(byte) = bitmap.get_mut(index / 8).filter(|_| sector.iter().any(|&byte| byte != 0)) {
+        if let Some(byte) = bitmap.get_mut(index / 8).filter(|_| !is_zero(sector)) {
             *byte |= 0x80 >> (index % 8);
         }
     }

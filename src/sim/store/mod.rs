@@ -6,7 +6,7 @@ mod text;
 use super::pool::Pool;
 use anyhow::{Context, Result, bail};
 use bytes::copy_sparse;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
@@ -180,6 +180,10 @@ impl Store {
         let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))
             .with_context(|| format!("cannot write beside {}", self.path.display()))?;
         file.write_all(print(pool).as_bytes())?;
+        // A file system writes out what a rename puts in the place of another file; an exchange costs nothing.
+        if renameat_with(CWD, file.path(), CWD, &self.path, RenameFlags::EXCHANGE).is_ok() {
+            return Ok(());
+        }
         file.persist(&self.path).with_context(|| format!("cannot replace {}", self.path.display()))?;
         Ok(())
     }

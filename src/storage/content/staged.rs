@@ -1,7 +1,7 @@
 //! Images that must be in a file before they can be read: in the staging folder, gone with their last reader.
 
 use super::{Content, Source};
-use crate::image::{Format, Image};
+use crate::image::{Format, Image, is_zero};
 use crate::producer::Producer;
 use crate::report::Result;
 use crate::storage::staging::Staged;
@@ -46,10 +46,10 @@ fn write_sparse(head: &[u8], from: impl Read, mut file: &File) -> Result<()> {
     loop {
         let count = (&mut from).take(chunk.len() as u64).read(&mut chunk)?;
         let Some(data) = chunk.get(..count).filter(|data| !data.is_empty()) else { break };
-        if data.iter().any(|byte| *byte != 0) {
-            file.write_all(data)?;
-        } else {
+        if is_zero(data) {
             file.seek(SeekFrom::Current(i64::try_from(count)?))?;
+        } else {
+            file.write_all(data)?;
         }
         size += count as u64;
     }
