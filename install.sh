@@ -16,7 +16,8 @@ Usage: install.sh [--binary FILE] [--remotes DIR] [--configure] [--etc DIR] [--f
 
 Installs OpenNebula's drivers for XCP-ng and XenServer into the remotes of this front-end.
 
-  --binary FILE  the program (default: target/release/one-xcp or one-xcp beside install.sh)
+  --binary FILE  the program (default: target/dist/one-xcp, target/release/one-xcp or one-xcp beside
+                 install.sh, the first that exists)
   --remotes DIR  default: $ONE_LOCATION/var/remotes, or /var/lib/one/remotes
   --configure    add the drivers to oned.conf, monitord.conf and vmm_exec/vmm_execrc instead of printing what
                  to add
@@ -171,7 +172,7 @@ TEXT
 
 find_binary() {
     if [ -z "$binary" ]; then
-        for binary in "$here/target/release/one-xcp" "$here/one-xcp" ''; do
+        for binary in "$here/target/dist/one-xcp" "$here/target/release/one-xcp" "$here/one-xcp" ''; do
             [ ! -f "$binary" ] || break
         done
         [ "$binary" ] || fail "there is no one-xcp beside install.sh: build it as README.md says, and give --binary FILE"
@@ -212,7 +213,7 @@ tell_lacks() {
     case " $("$binary" features 2>/dev/null </dev/null) " in
     *' tls '*) ;;
     *) note "$binary was built without TLS: from here it gets neither consoles nor the use of CPUs, networks and disks." \
-        "Build one with: cargo build --release --no-default-features --features tls" ;;
+        "Build one with: cargo build --profile dist --no-default-features --features tls" ;;
     esac
 }
 

@@ -97,10 +97,12 @@ fn a_program_that_is_too_new_for_dom0_is_installed_with_a_word_of_it() {
 #[test]
 fn a_build_beside_install_sh_comes_before_the_packed_program() {
     let site = Site::new();
-    let built = site.package().join("target/release");
-    fs::create_dir_all(&built).unwrap();
-    write_program(&built.join("one-xcp"), "#!/bin/sh\nexit 1\n");
-    refuses(&site, install, "target/release/one-xcp is not one-xcp");
+    for profile in ["release", "dist"] {
+        let built = site.package().join("target").join(profile);
+        fs::create_dir_all(&built).unwrap();
+        write_program(&built.join("one-xcp"), "#!/bin/sh\nexit 1\n");
+        refuses(&site, install, &format!("target/{profile}/one-xcp is not one-xcp"));
+    }
 }
 
 #[test]
