@@ -45,6 +45,33 @@ fn host_system_tells_what_the_host_is_and_how_full_its_datastores_are() {
     assert!(text.contains("DS_LOCATION_FREE_MB="), "{text}");
 }
 
+/// The scheduler of OpenNebula 7.4.0 says "Not enough capacity on datastores" of a host without `DS_LOCATION_*`.
+#[test]
+fn host_system_makes_the_folder_of_the_datastores_on_a_fresh_host() {
+    let host = Host::new();
+    let fresh = host.path("fresh/one/datastores");
+    let location = fresh.display().to_string();
+    let host = host.set("DATASTORE_LOCATION", &location);
+    let text = probe(&host, "host/system", "xcp-system", &["xcp", "0", "xcp-a"]).ok();
+    assert!(fresh.is_dir());
+    for name in ["USED", "TOTAL", "FREE"] {
+        let wanted = format!("DS_LOCATION_{name}_MB=");
+        let line = text.lines().find_map(|line| line.strip_prefix(&wanted)).unwrap();
+        assert!(line.parse::<u64>().is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn host_system_fails_if_the_folder_of_the_datastores_cannot_be_made() {
+    let host = Host::new();
+    fs::write(host.path("file"), "").unwrap();
+    let location = host.path("file/datastores").display().to_string();
+    let host = host.set("DATASTORE_LOCATION", &location);
+    let failure = probe(&host, "host/system", "xcp-system", &["xcp", "0", "xcp-a"]).failure();
+    assert!(failure.contains(&format!("cannot make the folder of the datastores, {location}")), "{failure}");
+    assert!(failure.contains("Not a directory"), "{failure}");
+}
+
 #[test]
 fn host_system_tells_of_the_pool_and_the_srs_that_the_host_sees() {
     let host = Host::new();

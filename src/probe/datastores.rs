@@ -1,5 +1,6 @@
-//! How full the folders are that hold datastores, for the scheduler: without it an ssh system datastore
-//! counts as full.
+//! How full the folders are that hold datastores, for the scheduler. It places no VM on a host that reports no
+//! `DS_LOCATION_*`, whatever the datastore: OpenNebula's own probe makes the folder and always reports
+//! (`src/im_mad/remotes/node-probes.d/monitor_ds.rb`, `FileUtils.mkdir_p`), and so does this one.
 
 use super::number;
 use crate::report::Result;
@@ -8,11 +9,15 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-/// The whole location, and each system datastore in it that asks to be watched by a file `.monitor`.
+/// The whole location, which is made if the host has none, and each system datastore in it that asks to be
+/// watched by a file `.monitor`.
 pub fn describe(text: &mut String, location: &Path) -> Result<()> {
-    if !location.is_dir() {
-        return Ok(());
-    }
+    fs::create_dir_all(location).with_context(|| {
+        format!(
+            "cannot make the folder of the datastores, {}: make it, or set DATASTORE_LOCATION",
+            location.display()
+        )
+    })?;
     let (used, total, free) = room_mb(location)?;
     number(text, "DS_LOCATION_USED_MB", used);
     number(text, "DS_LOCATION_TOTAL_MB", total);
@@ -21,7 +26,8 @@ pub fn describe(text: &mut String, location: &Path) -> Result<()> {
         let folder = folder?.path();
         let id = folder.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<u32>().ok());
         let Some(id) = id.filter(|_| folder.join(".monitor").is_file()) else { continue };
-        let (used, total, free) = room_mb(&folder)?;
+        // A mount that no longer answers is one datastore without room, and not a host in error.
+        let (used, total, free) = room_mb(&folder).unwrap_or_default();
         _ = writeln!(text, "DS = [ ID={id}, USED_MB={used}, TOTAL_MB={total}, FREE_MB={free} ]");
     }
     Ok(())
