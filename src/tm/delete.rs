@@ -29,14 +29,10 @@ pub fn run(call: &Call) -> Result<String> {
 fn remove_disk(xe: &Xe, place: &Place, vm_id: u32, disk_id: u32) -> Result<()> {
     for vdi in disk::made_for(xe, place, vm_id, disk_id)? {
         snapshot::delete_all(xe, &lineage::key(&vdi))?;
-        match snapshot::destroy(xe, &vdi.uuid) {
-            // Before it is tried again: a suspended VM has its disk until it is ended.
-            Err(error) if is_in_use(&error) => {
-                give_up_suspended(xe, vm_id)?;
-                STILL_IN_USE.run(|| snapshot::destroy(xe, &vdi.uuid), is_in_use)?;
-            }
-            ended => ended?,
+        if vdi.vbds > 0 {
+            end_suspended(xe, vm_id)?;
         }
+        STILL_IN_USE.run(|| snapshot::destroy(xe, &vdi.uuid), is_in_use)?;
     }
     Ok(())
 }
@@ -45,11 +41,13 @@ fn is_in_use(error: &anyhow::Error) -> bool {
     failed_with(error, &["VDI_IN_USE"])
 }
 
-/// A suspended VM whose disks are removed is terminated: OpenNebula calls nothing else for it.
-fn give_up_suspended(xe: &Xe, vm_id: u32) -> Result<()> {
+/// Ends the VM if it is suspended: XAPI lets nobody destroy a VDI that a suspended VM has. OpenNebula calls nothing
+/// else when it terminates a VM that is suspended or stopped.
+fn end_suspended(xe: &Xe, vm_id: u32) -> Result<()> {
     for vm in records::of(xe, vm_id)? {
         if vm.power_state == PowerState::Suspended {
-            xe.run(&vm::hard_shutdown(&vm.uuid)).with_context(|| format!("cannot give up VM {}", vm.uuid))?;
+            xe.run(&vm::hard_shutdown(&vm.uuid))
+                .with_context(|| format!("cannot end suspended VM {}", vm.uuid))?;
         }
     }
     Ok(())
