@@ -1,6 +1,6 @@
 //! `one-xcp`: one program behind every script that OpenNebula calls for its XCP hosts.
 
-use one_xcp::cli;
+use one_xcp::{cli, ssh};
 use std::env;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -11,7 +11,9 @@ fn main() -> ExitCode {
     if let Some(answer) = simulated(&args) {
         return answer;
     }
-    cli::run(args)
+    let code = cli::run(args);
+    ssh::close();
+    code
 }
 
 /// Called as `xe`, as `one-xcp xe …` or `one-xcp sim …`, the program is the simulated pool.

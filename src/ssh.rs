@@ -1,4 +1,9 @@
-//! Commands on another machine, as OpenNebula's own scripts run them: oneadmin's ssh, without a terminal.
+//! Commands on another machine, as OpenNebula's own scripts run them: oneadmin's ssh, without a terminal. A program
+//! logs in to each host once.
+
+mod connection;
+
+pub use connection::{close, reach};
 
 use crate::report::Result;
 use anyhow::ensure;
@@ -8,7 +13,12 @@ use std::process::Command;
 /// `line`, a shell's command line, run on `host`.
 pub fn command(host: &str, line: &str) -> Command {
     let mut command = Command::new("ssh");
-    command.args(["-o", "BatchMode=yes", host, line]);
+    command.args(["-o", "BatchMode=yes"]);
+    if let Some(socket) = connection::socket(host) {
+        // ssh logs in for itself if the connection has ended.
+        command.args(["-o", "ControlMaster=no", "-o"]).arg(format!("ControlPath={}", socket.display()));
+    }
+    command.args([host, line]);
     command
 }
 

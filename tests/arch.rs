@@ -31,7 +31,7 @@ const MAY_NAME: [(&str, &[&str]); 28] = [
         &["image", "one", "process", "producer", "report", "signal", "ssh", "translate", "undo", "xe"],
     ),
     ("producer", &["report", "signal"]),
-    ("ssh", &["report"]),
+    ("ssh", &["report", "state_dir"]),
     ("lock", &["file_lock", "report", "signal", "state_dir"]),
     ("file_lock", &["report", "state_dir"]),
     ("state_dir", &["report"]),

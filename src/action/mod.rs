@@ -39,6 +39,7 @@ mod vm_folder;
 pub use hotplug::NO_PV_DRIVERS;
 
 use crate::lock::VmLock;
+use crate::one::conf::{INVENTORY, NAMED_HOST};
 use crate::one::{Conf, Message};
 use crate::parallel;
 use crate::report::Result;
@@ -63,12 +64,6 @@ pub struct Caller {
 
 /// XAPI's socket (xapi constants.ml).
 const XAPI_SOCKET: &str = "/var/lib/xcp/xapi";
-
-/// Where a host tells which of XAPI's it is (xapi inventory.ml).
-const INVENTORY: &str = "/etc/xensource-inventory";
-
-/// The value of XE_SERVER that means "the host that OpenNebula names".
-const NAMED_HOST: &str = "HOST";
 
 /// XAPI's own socket, where no password is needed: on the host itself.
 pub fn xapi_socket(conf: &Conf) -> Option<PathBuf> {

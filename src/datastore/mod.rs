@@ -68,8 +68,9 @@ impl Call {
     fn begin(caller: &Caller, words: &[String]) -> Result<Call> {
         let request = DatastoreRequest::read(words)?;
         let conf = caller.conf()?;
-        let mut xe = caller.xe(&conf, request.bridge())?;
-        bridge::set(&mut xe, &conf, &[request.bridge()])?;
+        let host = bridge::answering(&conf, &request.bridges())?;
+        let mut xe = caller.xe(&conf, host)?;
+        bridge::set(&mut xe, &conf, host)?;
         Ok(Call { request, conf, xe, called_as: caller.called_as.clone() })
     }
 

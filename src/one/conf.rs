@@ -10,6 +10,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// The value of XE_SERVER that means the host that OpenNebula names.
+pub const NAMED_HOST: &str = "HOST";
+
+/// Where a host tells which of XAPI's it is (xapi inventory.ml).
+pub const INVENTORY: &str = "/etc/xensource-inventory";
+
 /// What may be set, all of it (the file's comments tell what each is).
 pub const NAMES: &[&str] = &[
     "XE",

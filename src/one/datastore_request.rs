@@ -60,15 +60,17 @@ impl DatastoreRequest {
         self.image.all("TEMPLATE").next().map_or("", |template| template.text(name))
     }
 
-    /// The host of BRIDGE_LIST whose turn it is.
-    pub fn bridge(&self) -> &str {
-        bridge_of(self.setting("BRIDGE_LIST"), self.id)
+    /// The hosts of BRIDGE_LIST, the one whose turn it is first.
+    pub fn bridges(&self) -> Vec<&str> {
+        bridges_of(self.setting("BRIDGE_LIST"), self.id)
     }
 }
 
-/// Hosts take turns by the image's number, as with OpenNebula's own scripts (libfs.sh `get_destination_host`).
-pub fn bridge_of(list: &str, id: u32) -> &str {
-    let hosts: Vec<&str> = list.split_whitespace().collect();
+/// Hosts take turns by the image's number, as with OpenNebula's own scripts (libfs.sh `get_destination_host`); those
+/// that follow are for when it does not answer.
+pub fn bridges_of(list: &str, id: u32) -> Vec<&str> {
+    let mut hosts: Vec<&str> = list.split_whitespace().collect();
     let turn = usize::try_from(id).unwrap_or(0).checked_rem(hosts.len()).unwrap_or(0);
-    hosts.get(turn).copied().unwrap_or_default()
+    hosts.rotate_left(turn);
+    hosts
 }

@@ -35,7 +35,8 @@ mod snap_revert;
 
 use crate::action::Caller;
 use crate::one::Conf;
-use crate::one::datastore_request::bridge_of;
+use crate::one::conf::NAMED_HOST;
+use crate::one::datastore_request::bridges_of;
 use crate::report::Result;
 use crate::ssh;
 use crate::storage::{bridge, place};
@@ -143,15 +144,16 @@ impl Call<'_> {
         // In a dom0, by hand, nothing tells of datastores; it has its own xe.
         let is_settled = ["XE_SERVER", "XE_BRIDGE"]
             .iter()
-            .any(|name| self.conf.optional(name).is_some_and(|value| value != "HOST"));
+            .any(|name| self.conf.optional(name).is_some_and(|value| value != NAMED_HOST));
         if !is_settled && ssh::is_here(&host) && show::is_there() {
             let bridges = show::datastore(ds_id)?.setting("BRIDGE_LIST");
-            if let Some(bridge) = Some(bridge_of(&bridges, ds_id)).filter(|bridge| !bridge.is_empty()) {
+            let bridge = bridge::answering(&self.conf, &bridges_of(&bridges, ds_id))?;
+            if !bridge.is_empty() {
                 bridge.clone_into(&mut host);
             }
         }
         let mut xe = self.caller.xe(&self.conf, &host)?;
-        bridge::set(&mut xe, &self.conf, &[&host])?;
+        bridge::set(&mut xe, &self.conf, &host)?;
         Ok(xe)
     }
 

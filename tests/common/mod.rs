@@ -79,11 +79,28 @@ impl Said {
     }
 }
 
+/// How every ssh of the tests begins: options, a login, which a command over a connection that is there does not need,
+/// and the connection itself (`ControlMaster=yes`). Hosts in `ssh.down` do not answer. Logins go to `ssh.logins`,
+/// commands to `ssh.log`.
+pub const SSH_HEAD: &str = r#"#!/bin/bash
+while [ "$1" = -o ]; do
+    case $2 in ControlMaster=yes) master=yes ;; ControlPath=*) socket=${2#*=} ;; esac
+    shift 2
+done
+host=$1; shift
+if [ -z "$socket" ] || [ ! -e "$socket" ]; then
+    echo "$host" >>"$TMPDIR/ssh.logins"
+    if grep -qx "$host" "$TMPDIR/ssh.down" 2>/dev/null; then
+        echo "ssh: connect to host $host port 22: No route to host" >&2
+        exit 255
+    fi
+fi
+if [ "$master" ]; then : >"$socket"; cat >/dev/null; rm -f "$socket"; exit; fi
+"#;
+
 /// As ssh, without a network: `xcp-a` has the test's own datastores, and each other host those in `hosts/NAME`. The
 /// call whose number is in `ssh.fault` goes wrong as it says there.
-const SSH: &str = r#"#!/bin/sh
-[ "$1" = -o ] && shift 2
-host=$1; shift
+const SSH: &str = r#"
 echo "$host $*" >>"$TMPDIR/ssh.log"
 case $host in xcp-a) own=$TMPDIR ;; *) own=$TMPDIR/hosts/$host; mkdir -p "$own" ;; esac
 line=$(printf %s "$*" | sed -E "s|$TMPDIR/(hosts/[^/]*/)?datastores|$own/datastores|g")
@@ -121,7 +138,7 @@ impl Host {
         fs::create_dir_all(host.path("bin")).unwrap();
         fs::create_dir_all(host.path("remotes/vmm/xcp")).unwrap();
         symlink(PROGRAM, host.path("bin/xe")).unwrap();
-        fs::write(host.path("bin/ssh"), SSH).unwrap();
+        fs::write(host.path("bin/ssh"), format!("{SSH_HEAD}{SSH}")).unwrap();
         fs::set_permissions(host.path("bin/ssh"), fs::Permissions::from_mode(0o755)).unwrap();
         for link in said(Command::new(PROGRAM).arg("links"), b"").ok().lines() {
             let link = host.path("remotes").join(link);

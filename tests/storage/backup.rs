@@ -1,7 +1,7 @@
 //! Backups: what lies in the VM's folder for OpenNebula to take away, and what is left in the pool.
 
 use crate::common::steps::Wrong;
-use crate::common::{Said, feed};
+use crate::common::{SSH_HEAD, Said, feed};
 use crate::site::Site;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -132,8 +132,9 @@ fn a_hosts_full_disk_is_said_and_nothing_is_left() {
     // The host's shell lets no file grow past 1 MB.
     site.program(
         "bin/ssh",
-        "#!/bin/bash\n[ \"$1\" = -o ] && shift 2\nshift\ncase $1 in *'dd of='*disk*) trap '' XFSZ; ulimit -f 1024 ;; esac\n\
-         exec sh -c \"$*\"\n",
+        &format!(
+            "{SSH_HEAD}case $1 in *'dd of='*disk*) trap '' XFSZ; ulimit -f 1024 ;; esac\nexec sh -c \"$*\"\n"
+        ),
     );
     let line = run(&site, "prebackup", "0").failure();
     assert!(line.contains("cannot back disk 0 up: to") && line.contains("File too large"), "{line}");

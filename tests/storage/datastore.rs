@@ -1,6 +1,6 @@
 //! Images: made, copied, measured, removed.
 
-use crate::common::{said, sparse_file};
+use crate::common::{Said, said, sparse_file};
 use crate::site::Site;
 use std::fs;
 use std::process::Command;
@@ -345,6 +345,87 @@ fn over_a_bridge_the_bytes_go_through_ssh() {
     let log = fs::read_to_string(site.host.path("ssh.log")).unwrap();
     assert!(log.lines().all(|line| line.starts_with("xcp-a ")), "{log}");
     assert!(log.contains("cat | LC_ALL=C 'xe' 'vdi-import'"), "{log}");
+}
+
+/// The image's message, with these hosts in BRIDGE_LIST.
+fn with_bridges(site: &Site, recorded: &str, hosts: &str) -> Vec<u8> {
+    let bridges = format!("<TEMPLATE><BRIDGE_LIST>{hosts}</BRIDGE_LIST><ALLOW_ORPHANS>");
+    site.message(recorded, &[("<TEMPLATE><ALLOW_ORPHANS>", &bridges)])
+}
+
+/// Logins so far, a host each.
+fn logins(site: &Site) -> Vec<String> {
+    let text = fs::read_to_string(site.host.path("ssh.logins")).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn where_a_host_of_bridge_list_is_down_the_next_is_asked() {
+    let site = Site::new();
+    fs::write(site.host.path("ssh.down"), "xcp-a\n").unwrap();
+    for (script, id, hosts) in [
+        ("mkfs", "2", "xcp-a xcp-b"),
+        ("mkfs", "3", "xcp-b xcp-a"),
+        ("monitor", "100", "xcp-a xcp-b"),
+        ("monitor", "101", "xcp-b xcp-a"),
+    ] {
+        _ = fs::remove_file(site.host.path("ssh.logins"));
+        let said = site.ds(script, id, &with_bridges(&site, script, hosts));
+        let warned = said.log().join("\n");
+        assert!(
+            warned.contains(
+                "WARN: BRIDGE_LIST: xcp-a does not answer (ssh: connect to host xcp-a port 22: No route"
+            ),
+            "{said:#?}"
+        );
+        assert!(warned.contains("xcp-b is asked"), "{warned}");
+        said.ok();
+        assert_eq!(logins(&site), ["xcp-a", "xcp-b"], "{script}: one login each");
+    }
+}
+
+#[test]
+fn where_no_host_of_bridge_list_answers_the_first_ones_failure_is_said() {
+    let site = Site::new();
+    fs::write(site.host.path("ssh.down"), "xcp-a\nxcp-b\n").unwrap();
+    let why = site.ds("monitor", "100", &with_bridges(&site, "monitor", "xcp-a xcp-b")).failure();
+    assert!(why.contains("connect to host xcp-a port 22: No route to host"), "{why}");
+}
+
+#[test]
+fn a_script_logs_in_once_whatever_it_asks() {
+    let site = Site::new();
+    let source = site.image();
+    let once = |what: &str, script: &dyn Fn() -> Said| {
+        _ = fs::remove_file(site.host.path("ssh.logins"));
+        _ = fs::remove_file(site.host.path("ssh.log"));
+        script().ok();
+        assert_eq!(logins(&site), ["xcp-a"], "{what}");
+        fs::read_to_string(site.host.path("ssh.log")).unwrap().lines().count()
+    };
+    let commands = once("clone", &|| site.tm_recorded("clone", &source));
+    assert!(commands >= 4, "three calls of xe and disk.N: {commands}");
+    once("resize", &|| site.tm_recorded("resize", ""));
+    once("snap_create", &|| site.tm_recorded("snap_create", ""));
+    once("delete of a disk", &|| site.tm_recorded("delete.2", ""));
+    once("delete of a VM", &|| site.tm_recorded("delete.4", ""));
+    once("mkfs", &|| site.ds("mkfs", "7", &with_bridges(&site, "mkfs", "xcp-a")));
+    once("monitor", &|| site.ds("monitor", "100", &with_bridges(&site, "monitor", "xcp-a")));
+    // Nothing of it stays.
+    let left: Vec<_> =
+        fs::read_dir(site.host.path("state")).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("ssh-")), "{left:?}");
+}
+
+/// A state directory that cannot be used, or an ssh without multiplexing, costs logins and fails nothing.
+#[test]
+fn without_a_connection_each_command_logs_in() {
+    let site = Site::new();
+    let source = site.image();
+    let old = "#!/bin/sh\n[ \"$1\" = -o ] && shift 2\n[ \"$1\" = -o ] && exit 1\nshift\nexec sh -c \"$*\"\n";
+    site.program("bin/ssh", old);
+    site.tm_recorded("clone", &source).ok();
+    site.tm_recorded("delete.2", "").ok();
 }
 
 /// As xe; what is imported loses a byte on its way.

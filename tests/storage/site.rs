@@ -2,7 +2,7 @@
 //! images on `Shared NFS`, datastore 100 is a system datastore there.
 
 use crate::common::steps::{Step, Wrong, each_call};
-use crate::common::{Host, Recorded, Said, said};
+use crate::common::{Host, Recorded, SSH_HEAD, Said, said};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::fs;
@@ -25,9 +25,7 @@ pub struct Site {
 
 /// As ssh: the command line is run by a shell, on a machine that has the same files. Its calls are kept. The one
 /// whose number is in `ssh.fault` goes wrong as it says there.
-const SSH: &str = r#"#!/bin/sh
-[ "$1" = -o ] && shift 2
-host=$1; shift
+const SSH: &str = r#"
 echo "$host $*" >>"$TMPDIR/ssh.log"
 [ -e "$TMPDIR/ssh.fault" ] || exec sh -c "$*"
 read -r nth way <"$TMPDIR/ssh.fault"
@@ -46,7 +44,7 @@ impl Site {
 
     pub fn on(host: Host) -> Site {
         let site = Site { host };
-        site.program("bin/ssh", SSH);
+        site.program("bin/ssh", &format!("{SSH_HEAD}{SSH}"));
         site.program("bin/onevm", SHOW);
         site.program("bin/onedatastore", SHOW);
         site.has("onedatastore.100", &datastore("Shared NFS"));
