@@ -17,6 +17,7 @@ pub mod pid_file;
 pub mod probe;
 pub mod process;
 pub mod producer;
+pub mod qemu_img;
 pub mod report;
 pub mod retry;
 pub mod signal;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each part, and the parts it may name. What is not listed may not be named.
-const MAY_NAME: [(&str, &[&str]); 28] = [
+const MAY_NAME: [(&str, &[&str]); 29] = [
     ("cli", &["action", "admin", "datastore", "links", "monitor", "one", "probe", "report", "tm", "xe"]),
     ("links", &["datastore", "report", "tm"]),
     (
@@ -66,6 +66,7 @@ const MAY_NAME: [(&str, &[&str]); 28] = [
             "pid_file",
             "probe",
             "process",
+            "qemu_img",
             "report",
             "signal",
             "state_dir",
@@ -89,8 +90,10 @@ const MAY_NAME: [(&str, &[&str]); 28] = [
             "parallel",
             "probe",
             "process",
+            "qemu_img",
             "report",
             "signal",
+            "ssh",
             "state_dir",
             "storage",
             "translate",
@@ -100,6 +103,7 @@ const MAY_NAME: [(&str, &[&str]); 28] = [
     ("translate", &["one", "report", "xe"]),
     ("one", &["report", "state_dir"]),
     ("image", &["report"]),
+    ("qemu_img", &["image", "links", "one", "report"]),
     ("undo", &["report", "xe"]),
     ("xapi", &["report"]),
     ("console", &["file_lock", "one", "pid_file", "report", "state_dir", "xapi", "xe"]),

@@ -12,6 +12,7 @@ use crate::action::Caller;
 use crate::file_lock::FileLock;
 use crate::one::{MonitorConfiguration, Release};
 use crate::probe::unix_time;
+use crate::qemu_img;
 use crate::report::Result;
 use anyhow::{Context, bail, ensure};
 use std::env;
@@ -43,6 +44,9 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
         [] | ["stop"] | ["stop", _] => stop_all(caller),
         ["stop", _, host_id, ..] => stop(host_id.parse().context("HOST_ID is not a number")?),
         [im_mad, rest @ ..] => {
+            if let (Ok(conf), Ok(program)) = (caller.conf(), env::current_exe()) {
+                qemu_img::offer(&conf, &program);
+            }
             let release = Release::beside(&caller.called_as);
             // Up to 5.10 standard input is not ours to read: it may hold the shell's own commands.
             let text = if release.as_ref().is_some_and(Release::polls) {

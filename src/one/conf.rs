@@ -25,6 +25,7 @@ pub const NAMES: &[&str] = &[
     "STAGING_DIR",
     "VERIFY_IMAGES",
     "XENSOURCE_INVENTORY",
+    "QEMU_IMG_LINK",
     "XAPI_SOCKET",
     "XAPI_PORT",
     "XAPI_FINGERPRINT",

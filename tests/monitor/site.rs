@@ -171,6 +171,7 @@ impl Site {
             .env("XE_RECORDS", self.path("records"));
         command.env("DATASTORE_LOCATION", self.path("datastores")).env("SSH_CLIENT", "127.0.0.1 50022 22");
         command.env("XAPI_SOCKET", self.path("xapi")).env("XENSOURCE_INVENTORY", self.path("inventory"));
+        command.env("QEMU_IMG_LINK", self.path("local/qemu-img"));
         command.current_dir(self.dir.path());
         command
     }

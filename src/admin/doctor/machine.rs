@@ -3,8 +3,10 @@
 use super::finding::Finding;
 use crate::action::{self, Caller};
 use crate::one::Conf;
+use crate::one::conf::NAMED_HOST;
 use crate::probe::{self, Counters, rrd_updates};
 use crate::process;
+use crate::qemu_img::{self, Found};
 use crate::state_dir::StateDir;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -18,26 +20,30 @@ pub fn check(caller: &Caller, conf: &Conf, host: &str) -> Vec<Finding> {
     let mut found = vec![datastores(conf)];
     found.extend(state_dir());
     found.extend(socket(caller, conf, host).or_else(|| server(caller, conf, host)));
+    found.extend(qemu_img(conf));
     found.extend(clock());
     found
 }
 
-/// Where images are copied to before they are brought into an SR.
+/// Where images are copied to before they are brought into an SR. On a fresh host there is no such folder yet: what
+/// counts is the file system it will be on.
 fn datastores(conf: &Conf) -> Finding {
     const SUBJECT: &str = "datastores";
     let folder = probe::datastore_location(conf, None);
     let shown = folder.display();
-    let Ok(stat) = rustix::fs::statvfs(folder.as_path()) else {
-        let text = format!("there is no folder {shown}");
-        return Finding::note(
-            SUBJECT,
-            text,
-            "OpenNebula makes it with the first VM; set DATASTORE_LOCATION if datastores are elsewhere",
-        );
+    let there = folder.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("/"));
+    let Ok(stat) = rustix::fs::statvfs(there) else {
+        let text = format!("cannot ask how full {} is", there.display());
+        return Finding::mend(SUBJECT, text, "see whether its file system answers");
     };
     let mb = |blocks: u64| blocks * stat.f_frsize / (1 << 20);
     let (free, size) = (mb(stat.f_bavail), mb(stat.f_blocks));
-    let text = format!("{shown} has {free} of {size} MB free");
+    let text = if there == folder {
+        format!("{shown} has {free} of {size} MB free")
+    } else {
+        let there = there.display();
+        format!("there is no {shown} yet, monitoring makes it; {there} has {free} of {size} MB free")
+    };
     let advice = "dom0 is small: mount something larger there, or use datastores on SRs";
     if free < FULL_MB {
         Finding::mend(SUBJECT, text, advice)
@@ -67,7 +73,7 @@ fn server(caller: &Caller, conf: &Conf, host: &str) -> Option<Finding> {
     let server = conf.optional("XE_SERVER")?;
     let host = if host.is_empty() { server } else { host };
     let xapi = caller.xapi(conf, host).ok()??;
-    if host == "HOST" {
+    if host == NAMED_HOST {
         return Some(Finding::note(
             "metrics",
             "no host is named to ask",
@@ -97,6 +103,25 @@ fn socket(caller: &Caller, conf: &Conf, host: &str) -> Option<Finding> {
             let text = format!("XAPI answers on {shown}, and not with what it measures: {why:#}");
             Finding::note("metrics", text, format!("{NO_FIGURES}; on the host: systemctl restart xcp-rrdd"))
         }
+    })
+}
+
+/// OpenNebula's scripts of file datastores run it on the host.
+fn qemu_img(conf: &Conf) -> Option<Finding> {
+    if conf.optional("XE_SERVER").is_some() || !qemu_img::is_dom0(conf) {
+        return None;
+    }
+    Some(match qemu_img::find() {
+        Found::Other(path) => Finding::fine(qemu_img::NAME, path.display().to_string()),
+        Found::Ours(path) => {
+            let text = format!("{} is one-xcp's own: create, resize, info and convert", path.display());
+            Finding::fine(qemu_img::NAME, text)
+        }
+        Found::None => Finding::note(
+            qemu_img::NAME,
+            "there is none: in file datastores no volatile and swap disks, no disks larger than their image, no disk-resize",
+            "monitoring links one-xcp's own when OpenNebula starts it on this host; see QEMU_IMG_LINK",
+        ),
     })
 }
 
