@@ -406,3 +406,40 @@ fn without_the_socket_the_missing_figures_are_noted() {
     let shown = doctor(&host, &["xcp-a"]).ok();
     assert!(shown.contains("note  metrics: cannot reach XAPI on /nowhere/xapi: "), "{shown}");
 }
+
+/// A front-end has no xe: the way to the host and back is tried, and the host's own doctor asked.
+#[test]
+fn on_a_front_end_the_way_to_the_host_is_looked_at() {
+    let (host, _socket) = healthy(&[]);
+    fs::remove_file(host.path("bin/xe")).unwrap();
+    script(&host, "bin/id", "echo 0");
+    let shown = doctor(&host, &["xcp-b"]).ok();
+    assert!(shown.contains("ok    ssh: xcp-b lets this user in as "), "{shown}");
+    assert!(shown.contains("ok    ssh: xcp-b reaches "), "{shown}");
+    assert!(
+        shown.contains("note  drivers: xcp-b has no /var/tmp/one/vmm/xcp/one-xcp: OpenNebula copies them"),
+        "{shown}"
+    );
+    fs::write(host.path("ssh.down"), "xcp-b\n").unwrap();
+    must_mend(
+        &doctor(&host, &["xcp-b"]),
+        "ssh: cannot log in to xcp-b: ssh: connect to host xcp-b port 22: No route to host: as oneadmin: ssh-copy-id \
+         root@xcp-b, and once: ssh xcp-b (its key must be known)",
+    );
+}
+
+#[test]
+fn a_host_says_which_others_it_does_not_reach() {
+    let (host, _socket) = healthy(&[]);
+    fs::write(host.path("inventory"), "INSTALLATION_UUID='89c60553-f1f8-4532-80aa-ff22001da75e'\n").unwrap();
+    let inventory = host.path("inventory").display().to_string();
+    fs::write(host.path("ssh.down"), "xcp-b\n").unwrap();
+    let shown = doctor(&host.set("XENSOURCE_INVENTORY", &inventory), &["xcp-a"]).ok();
+    assert!(shown.contains("ok    ssh: this host reaches xcp-a\n"), "{shown}");
+    let line = shown.lines().find(|line| line.starts_with("note  ssh: ")).unwrap();
+    assert!(
+        line.contains("does not reach xcp-b: ssh: connect to host xcp-b") && line.contains("ForwardAgent"),
+        "{line}"
+    );
+    assert!(shown.contains("qemu-img: "), "{shown}");
+}

@@ -1,6 +1,7 @@
 //! `one-xcp doctor`: is this host ready for OpenNebula's VMs, and what to do if not.
 
 mod finding;
+mod front_end;
 mod guests;
 mod hosts;
 mod machine;
@@ -9,6 +10,7 @@ mod program;
 mod remotes;
 mod settings;
 mod srs;
+mod ssh;
 mod storage;
 mod trial;
 
@@ -16,7 +18,9 @@ use super::text;
 use crate::action::Caller;
 use crate::one::Conf;
 use crate::parallel;
+use crate::qemu_img;
 use crate::report::{self, Result};
+use crate::xe::Xe;
 use anyhow::bail;
 use finding::{Finding, Level};
 use std::path::PathBuf;
@@ -44,8 +48,15 @@ pub struct Args {
 pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let (conf, mut found) = settings::check(caller);
     found.extend(remotes::check(&caller.called_as, args.remotes.as_deref()));
-    found.extend(machine::check(caller, &conf, &args.host));
-    found.extend(pool(caller, &conf, &args.host));
+    let xe = caller.xe(&conf, &args.host).map(|xe| (program::check(&xe), xe));
+    let has_xe = xe.as_ref().is_ok_and(|(program, _)| program.level == Level::Fine);
+    if !has_xe && front_end::is_one(&conf, &args.host) {
+        found.extend(front_end::check(&args.host));
+        found.push(front_end::of_host(&args.host));
+    } else {
+        found.extend(machine::check(caller, &conf, &args.host));
+        found.extend(pool(xe, &conf, &args.host));
+    }
     if !args.json {
         for finding in &found {
             report::say(&finding.line());
@@ -82,12 +93,12 @@ fn verdict(found: &[Finding], steps: &[trial::Step]) -> Result<()> {
 }
 
 /// All that `xe` can tell, if it is the right one and lets us in.
-fn pool(caller: &Caller, conf: &Conf, host: &str) -> Vec<Finding> {
-    let xe = match caller.xe(conf, host) {
-        Ok(xe) => xe,
+fn pool(xe: Result<(Finding, Xe)>, conf: &Conf, host: &str) -> Vec<Finding> {
+    let (program, xe) = match xe {
+        Ok(found) => found,
         Err(why) => return vec![Finding::mend("xe", format!("{why:#}"), "correct the settings")],
     };
-    let mut found = vec![program::check(&xe)];
+    let mut found = vec![program];
     if found.iter().any(|finding| finding.level == Level::Mend) {
         return found;
     }
@@ -98,6 +109,9 @@ fn pool(caller: &Caller, conf: &Conf, host: &str) -> Vec<Finding> {
             return found;
         }
     };
+    if qemu_img::is_dom0(conf) && conf.optional("XE_SERVER").is_none() {
+        found.extend(ssh::check(&hosts));
+    }
     let checks: [Check<'_>; 4] = [
         Box::new(|| Ok(hosts::check(&hosts, conf, host))),
         Box::new(|| storage::check(&xe, conf, &hosts)),
