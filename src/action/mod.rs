@@ -48,7 +48,7 @@ use crate::signal::Stop;
 use crate::state_dir;
 use crate::xapi::{Server, Trust, Xapi};
 use crate::xe::host::without_brackets;
-use crate::xe::{SrTurns, Xe};
+use crate::xe::{Restart, SrTurns, Xe};
 use anyhow::{Context, ensure};
 use identity::Identity;
 use std::path::{Path, PathBuf};
@@ -122,6 +122,7 @@ impl Caller {
             limit: conf.seconds("XE_TIMEOUT", 300)?,
             transfer_limit: conf.seconds("XE_TRANSFER_TIMEOUT", 14_400)?,
             verbose: self.verbose,
+            restart: Restart::within(conf.seconds("XAPI_RESTART_TIMEOUT", 60)?),
             retry: Retry { tries: 4, first_pause: Duration::from_millis(500) },
             stop: Stop::on_signals().context("cannot begin")?,
             shared: None,

@@ -9,7 +9,7 @@ use crate::probe::{self, Counters, Details, Subject, Turns, pci, rrd_updates, un
 use crate::report::Result;
 use crate::signal::Stop;
 use crate::xapi::Xapi;
-use crate::xe::{self, Shared, Uuid, Xe};
+use crate::xe::{self, Restart, Shared, Uuid, Xe};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -61,6 +61,8 @@ impl Host {
         let conf = caller.conf()?;
         let mut xe = caller.xe(&conf, name)?;
         xe.limit = xe.limit.min(XE_LIMIT);
+        // The next round asks again.
+        xe.restart = Restart::within(Duration::ZERO);
         // On the front-end other hosts of the pool have clients beside this one.
         xe.shared = conf.optional("XE_SERVER").map(|_| Shared::new());
         let turns = Turns::new(xe.shared.as_ref().map(|_| read.probes_period.monitor_vm));

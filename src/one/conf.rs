@@ -36,6 +36,7 @@ pub const NAMES: &[&str] = &[
     "STATE_DIR",
     "XE_TIMEOUT",
     "XE_TRANSFER_TIMEOUT",
+    "XAPI_RESTART_TIMEOUT",
     "XE_AT_ONCE",
     "SHUTDOWN_TIMEOUT",
     "FORCE_SHUTDOWN",

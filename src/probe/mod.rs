@@ -31,12 +31,12 @@ use crate::links;
 use crate::one::{Conf, MonitorConfiguration, execution};
 use crate::report::{self, Result};
 use crate::xe::host::{self, Host};
-use crate::xe::{Uuid, Xe};
+use crate::xe::{Restart, Uuid, Xe};
 use anyhow::Context;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use subject::{of_host, of_host_or_pool};
 use text::{harmless, number, string};
 
@@ -61,7 +61,9 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
         return Ok(text);
     }
     let conf = caller.conf()?;
-    let xe = caller.xe(&conf, &args.host)?;
+    let mut xe = caller.xe(&conf, &args.host)?;
+    // oned runs the probe again.
+    xe.restart = Restart::within(Duration::ZERO);
     let configuration = MonitorConfiguration::from_stdin()?;
     let mut counters = Counters::default();
     let needs_figures = args.probe.ends_with("/monitor");

@@ -27,6 +27,11 @@ pub enum Kind {
     Delays(u64),
     /// It does its work and exits with 0; its answer is lost, in part or in whole.
     Spoils(Spoilt),
+    /// XAPI's toolstack restarts: its connection breaks, before the work or after it, and so many calls after it are
+    /// refused.
+    Restarts { after: bool, refused: u64 },
+    /// No XAPI is there to answer.
+    Refuses,
     /// Whoever called `xe` is killed (SIGKILL), before the call has done anything.
     KillsCaller,
     /// The same when it has done its work.
@@ -58,6 +63,10 @@ impl Fault {
             Kind::HangsAfter => ("hang-after", String::new()),
             Kind::Delays(limit) => ("delay", limit.to_string()),
             Kind::Spoils(how) => ("answer", how.name().to_owned()),
+            Kind::Restarts { after, refused } => {
+                (if *after { "restart-after" } else { "restart" }, refused.to_string())
+            }
+            Kind::Refuses => ("refuse", String::new()),
             Kind::KillsCaller => ("kill", String::new()),
             Kind::KillsCallerAfter => ("kill-after", String::new()),
         };
@@ -80,6 +89,9 @@ impl Fault {
             "hang-after" => Kind::HangsAfter,
             "delay" => Kind::Delays(first.parse().ok()?),
             "answer" => Kind::Spoils(Spoilt::named(&first)?),
+            "restart" => Kind::Restarts { after: false, refused: first.parse().ok()? },
+            "restart-after" => Kind::Restarts { after: true, refused: first.parse().ok()? },
+            "refuse" => Kind::Refuses,
             "kill" => Kind::KillsCaller,
             "kill-after" => Kind::KillsCallerAfter,
             _ => return None,
@@ -170,10 +182,30 @@ pub fn before(store: &Store, struck: &[Kind]) -> Outcome<Option<&'static str>> {
             Kind::Fails { code, params } => return Err(failure(code, params)),
             Kind::Garbage => return Ok(Some(GARBAGE)),
             Kind::KillsCaller => return Err(kill_caller()),
-            Kind::FailsAfter { .. } | Kind::HangsAfter | Kind::Spoils(_) | Kind::KillsCallerAfter => {}
+            Kind::Restarts { after: false, refused } => return Err(restart(store, *refused)?),
+            Kind::Refuses => return Err(Fail::Client(REFUSED.into())),
+            Kind::Restarts { after: true, .. }
+            | Kind::FailsAfter { .. }
+            | Kind::HangsAfter
+            | Kind::Spoils(_)
+            | Kind::KillsCallerAfter => {}
         }
     }
     Ok(None)
+}
+
+/// What `xe` says where nobody listens (newcli.ml).
+pub const REFUSED: &str = "Error: Connection refused (calling connect )\n";
+
+/// What `xe` says where the connection ends before the answer (newcli.ml).
+pub const LOST: &str = "Lost connection to the server.\n";
+
+/// XAPI goes away under the call, and comes back when it has refused so many others.
+fn restart(store: &Store, refused: u64) -> Outcome<Fail> {
+    if refused > 0 {
+        add(store, Fault { verb: "any".to_owned(), pass: 0, times: refused, kind: Kind::Refuses })?;
+    }
+    Ok(Fail::Client(LOST.into()))
 }
 
 /// Kills the program that has called `xe`; nobody is left to read the answer.
@@ -203,6 +235,11 @@ pub fn after(store: &Store, struck: &[Kind]) -> Outcome<()> {
     }
     if struck.contains(&Kind::KillsCallerAfter) {
         return Err(kill_caller());
+    }
+    for kind in struck {
+        if let Kind::Restarts { after: true, refused } = kind {
+            return Err(restart(store, *refused)?);
+        }
     }
     let failing = struck.iter().find_map(|kind| match kind {
         Kind::FailsAfter { code, params } => Some(failure(code, params)),
@@ -242,6 +279,9 @@ mod tests {
             Kind::Spoils(Spoilt::Short),
             Kind::Spoils(Spoilt::Cut),
             Kind::Spoils(Spoilt::Junk),
+            Kind::Restarts { after: false, refused: 0 },
+            Kind::Restarts { after: true, refused: 3 },
+            Kind::Refuses,
             Kind::KillsCaller,
             Kind::KillsCallerAfter,
         ] {

@@ -1,6 +1,7 @@
 //! Reaching a host of the pool, and being let in.
 
 use super::arguments::Request;
+use super::fault;
 use super::refuse::{Fail, Outcome, Param, refused};
 use super::row::Class;
 use super::store::Store;
@@ -41,7 +42,7 @@ fn unreachable(server: &str, request: &Request, secure: bool) -> String {
         let port = request.port.unwrap_or(80);
         return format!("No addrinfo found for host: {server}, port: {port}Host '{server}' not found.\n");
     }
-    "Error: Connection refused (calling connect )\n".into()
+    fault::REFUSED.into()
 }
 
 /// Whether user and password are right. On the host itself (no server named) they may be left out.

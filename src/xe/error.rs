@@ -73,6 +73,14 @@ impl XeError {
         ]) || self.words.contains("Connection refused")
     }
 
+    /// No XAPI answers, or one that has just begun, as while its toolstack restarts: nothing was done.
+    pub fn is_xapi_away(&self) -> bool {
+        self.is(&["HOST_STILL_BOOTING"])
+            || ["Connection refused", "Unable to contact server"]
+                .iter()
+                .any(|start| self.words.contains(start))
+    }
+
     /// What the administrator can do where XAPI could not be asked at all.
     pub fn advice(&self) -> Option<&'static str> {
         if self.is(&["SESSION_AUTHENTICATION_FAILED"]) {

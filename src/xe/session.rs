@@ -1,6 +1,6 @@
 //! How `xe` is called: where, as whom, for how long, and when once more.
 
-use super::{Call, Shared, SrTurns, XeError};
+use super::{Call, Restart, Shared, SrTurns, XeError};
 use crate::process;
 use crate::report::{self, Result};
 use crate::retry::Retry;
@@ -32,6 +32,8 @@ pub struct Xe {
     pub transfer_limit: Duration,
     /// Print each call and its time.
     pub verbose: bool,
+    /// Whether XAPI is waited for where it goes away.
+    pub restart: Restart,
     /// Pauses between the tries of a call that something passing stands in the way of.
     pub retry: Retry,
     pub stop: Stop,
@@ -52,6 +54,7 @@ impl Xe {
             limit: self.limit,
             transfer_limit: self.transfer_limit,
             verbose: self.verbose,
+            restart: self.restart.of_other(),
             retry: self.retry,
             stop: self.stop.clone(),
             shared: None,
@@ -78,9 +81,15 @@ impl Xe {
         self.run_stopped_or_not(call, limit)
     }
 
-    /// As [`Xe::run`], even after this program was told to stop: for taking back what was done.
+    /// As [`Xe::run`], even after this program was told to stop: for taking back what was done. The call may be made
+    /// twice: where the connection breaks under it, it is.
     pub fn undo(&self, call: &Call) -> Result<String> {
-        self.run_stopped_or_not(call, self.limit)
+        match self.run_stopped_or_not(call, self.limit) {
+            Err(error) if super::xe_error(&error).is_some_and(XeError::is_lost_connection) => {
+                self.run_stopped_or_not(call, self.limit)
+            }
+            other => other,
+        }
     }
 
     /// Runs a call that `xe` wants a secret for: it goes through the child's environment, where no other user
@@ -103,6 +112,12 @@ impl Xe {
 
     pub(super) fn bytes(&self, call: &Call, limit: Duration) -> Result<Vec<u8>> {
         let asked = self.retry.run(|| self.run_once(call, limit), |error| may_ask_again(call, error));
+        let asked = match asked {
+            Err(error) if self.restart.is_waited_for(&error) => {
+                self.restart.wait(|| self.run_once(call, limit))
+            }
+            other => other,
+        };
         match asked {
             Err(error) if self.turns_to_coordinator(&error) => {
                 self.retry.run(|| self.run_once(call, limit), |error| may_ask_again(call, error))
@@ -130,8 +145,12 @@ impl Xe {
         self.tell(call, start, said.status.success());
         if !said.status.success() {
             let error = XeError::parse(&String::from_utf8_lossy(&said.stderr));
+            if error.code.is_some() {
+                self.restart.answered();
+            }
             return Err(anyhow!(error)).with_context(|| call.to_string());
         }
+        self.restart.answered();
         let mut answer = said.stdout;
         if answer.last() == Some(&b'\n') {
             answer.pop();

@@ -37,3 +37,4 @@ mod templates;
 mod translated;
 mod traps;
 mod write_back_faults;
+mod xapi_restarts;

@@ -63,6 +63,20 @@ enum Action {
         #[arg(long)]
         after: bool,
     },
+    /// Restart XAPI's toolstack under a call of a verb.
+    Restart {
+        /// The verb; `any` for all.
+        verb: String,
+        /// Which call from now on.
+        #[arg(long, default_value_t = 1)]
+        nth: u64,
+        /// Do the work first.
+        #[arg(long)]
+        after: bool,
+        /// So many later calls find no XAPI.
+        #[arg(long, default_value_t = 0)]
+        refused: u64,
+    },
     /// Set how long a call sleeps at most while another changes the same SR (XAPI: 20000).
     Backoff {
         /// Milliseconds.
@@ -131,6 +145,10 @@ fn run(action: Action) -> Result<String> {
         }
         Action::Kill { verb, nth, after } => {
             let kind = if after { Kind::KillsCallerAfter } else { Kind::KillsCaller };
+            fault::add(&store, Fault { verb, pass: pass(nth)?, times: 1, kind })?;
+        }
+        Action::Restart { verb, nth, after, refused } => {
+            let kind = Kind::Restarts { after, refused };
             fault::add(&store, Fault { verb, pass: pass(nth)?, times: 1, kind })?;
         }
         Action::Backoff { milliseconds } => busy::set_longest(&store, milliseconds)?,

@@ -3,6 +3,7 @@
 
 use super::{machine, snapshot, vdi};
 use crate::sim::call::{Call, Run, Verb, changing};
+use crate::sim::fault;
 use crate::sim::pool::Pool;
 use crate::sim::refuse::{Fail, Outcome, Param, cli, refused};
 use crate::sim::row::{Class, Row};
@@ -141,7 +142,7 @@ fn says_yes(call: &mut Call) -> Outcome<bool> {
     call.out.flush().map_err(|error| Fail::Simulator(error.to_string()))?;
     let mut answer = String::new();
     if !matches!(io::stdin().read_line(&mut answer), Ok(count) if count > 0) {
-        return Err(Fail::Client("Lost connection to the server.\n".into()));
+        return Err(Fail::Client(fault::LOST.into()));
     }
     let answer = answer.strip_suffix('\n').unwrap_or(&answer);
     let yes = answer.trim().eq_ignore_ascii_case("yes");
