@@ -395,6 +395,26 @@ fn what_is_started_and_taken_away_leaves_no_trace() {
     assert_eq!(pool.dump(), before);
 }
 
+/// XAPI's `vm-uninstall` destroys the VM, then one VDI after the other (cli_operations.ml `vm_uninstall_common`).
+#[test]
+fn an_uninstall_that_fails_at_a_disk_has_destroyed_the_vm_and_the_disks_before() {
+    let pool = Pool::new(&[]);
+    let (vm, other) = (pool.debian("one-1"), pool.debian("one-2"));
+    let first = pool.xe(&["vbd-list", &format!("vm-uuid={vm}"), "params=vdi-uuid", "--minimal"]);
+    let sr = pool.xe(&["sr-list", "name-label=Shared NFS", "--minimal"]);
+    let vdi = pool.xe(&["vdi-create", &format!("sr-uuid={sr}"), "name-label=d", "virtual-size=1MiB"]);
+    for of in [&vm, &other] {
+        let vbd =
+            pool.xe(&["vbd-create", &format!("vm-uuid={of}"), &format!("vdi-uuid={vdi}"), "device=254"]);
+        pool.xe(&["vbd-param-set", &uuid(&vbd), "other-config:owner="]);
+    }
+    pool.xe(&["vm-start", &uuid(&other)]);
+    assert_eq!(pool.refusal(&["vm-uninstall", &uuid(&vm), "force=true"]), "VDI_IN_USE");
+    assert_eq!(pool.xe(&["vm-list", &uuid(&vm), "--minimal"]), "");
+    assert_eq!(pool.xe(&["vdi-list", &uuid(&first), "--minimal"]), "");
+    assert_eq!(pool.xe(&["vdi-list", &uuid(&vdi), "--minimal"]), vdi);
+}
+
 #[test]
 fn event_wait_ends_when_the_field_has_the_value() {
     let pool = Pool::new(&[]);

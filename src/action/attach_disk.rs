@@ -5,6 +5,7 @@ mod device;
 use super::default_sr::DefaultSr;
 use super::hotplug::place::{self, Place};
 use super::hotplug::{self, NO_PV_DRIVERS};
+use super::leave::discs;
 use super::{Caller, deploy};
 use crate::lock::VmLock;
 use crate::one::{Disk, Vm};
@@ -101,7 +102,8 @@ impl Job<'_> {
     fn is_this_file(&self, vbd: &Vbd) -> bool {
         let length = |stamp: &str| stamp.split('.').next().map(str::to_owned);
         let same_length = || vbd.other_config(mark::FILE_STAMP).and_then(length) == length(&self.stamp);
-        let is_ours = mark::goes_with_vm(vbd) && mark::is_of(vbd, self.disk) && vbd.vdi_uuid.is_some();
+        let is_in = vbd.vdi_uuid.is_some() && (vbd.kind == Kind::Disk || discs::is_unchanged(vbd));
+        let is_ours = mark::goes_with_vm(vbd) && mark::is_of(vbd, self.disk) && is_in;
         is_ours && (self.disk.image_id.is_some() || same_length())
     }
 

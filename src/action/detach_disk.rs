@@ -68,7 +68,9 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
 
 /// The device through which the VM has the disk: by its marks, or by the VDI that `disk.N` names.
 fn attached<'a>(disk: &Disk, file: &Path, vbds: &'a [Vbd]) -> Option<&'a Vbd> {
-    let marked = vbds.iter().find(|vbd| mark::is_of(vbd, disk) && vbd.vdi_uuid.is_some());
+    // A drive is the disk's, also when somebody has ejected the disc.
+    let is_attached = |vbd: &&Vbd| vbd.vdi_uuid.is_some() || vbd.kind == Kind::Cd;
+    let marked = vbds.iter().filter(|vbd| mark::is_of(vbd, disk)).find(is_attached);
     marked.or_else(|| {
         let vdi = deploy::named_vdi(disk, file)?;
         vbds.iter().find(|vbd| vbd.vdi_uuid.as_ref() == Some(&vdi))
@@ -103,10 +105,11 @@ impl Job<'_> {
         let discs = discs::of_drives(self.xe, self.uuid, std::slice::from_ref(self.vbd))?;
         let is_foreign = mark::goes_with_vm(self.vbd) && !discs::goes_with_vm(self.vbd, &discs);
         if is_foreign {
-            report::warn(format!(
-                "the drive of disk {} holds a disc that is not OpenNebula's: it stays",
-                self.disk.disk_id
-            ));
+            let holds = match &self.vbd.vdi_uuid {
+                Some(vdi) => format!("holds VDI {vdi}, which is not OpenNebula's: it stays"),
+                None => "is empty: somebody has ejected the disc".to_owned(),
+            };
+            report::warn(format!("the drive of disk {} {holds}", self.disk.disk_id));
         } else {
             self.take_out(&undo)?;
         }
@@ -127,9 +130,8 @@ impl Job<'_> {
     fn take_out(&self, undo: &Undo<'_>) -> Result<()> {
         let vbd = &self.vbd.uuid;
         if self.vbd.kind == Kind::Cd {
-            if let Some(vdi) = &self.vbd.vdi_uuid {
-                undo.by(vbd::insert(vbd, vdi));
-            }
+            let Some(vdi) = &self.vbd.vdi_uuid else { return Ok(()) };
+            undo.by(vbd::insert(vbd, vdi));
             return hotplug::settle(self.xe, &vbd::eject(vbd), "VBD_IS_EMPTY", || {
                 Ok(!self.is_there(|now| now.vdi_uuid.is_some())?)
             });

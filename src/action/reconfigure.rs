@@ -115,7 +115,17 @@ fn swap(xe: &Xe, undo: &Undo<'_>, vm: &Uuid, drive: &Vbd, new: &Uuid) -> Result<
         context_disc::take_out(xe, vm, drive)?;
     }
     undo.by(vbd::eject(&drive.uuid));
-    xe.run(&vbd::insert(&drive.uuid, new)).map(drop).map_err(context_disc::explained)
+    xe.run(&vbd::insert(&drive.uuid, new)).map_err(context_disc::explained)?;
+    // Without this mark the VDIs' tags tell whose disc it is.
+    let marked = xe.run(&vbd::set(&drive.uuid).set_all(mark::inserted_mark(new)));
+    let disowned = match drive.other_config(mark::OWNER) {
+        Some(_) => xe.run(&vbd::disown(&drive.uuid)),
+        None => Ok(String::new()),
+    };
+    if let Err(error) = marked.and(disowned) {
+        report::warn(format!("the CD drive has the new disc, and not all of its marks: {error:#}"));
+    }
+    Ok(())
 }
 
 fn fill(xe: &Xe, undo: &Undo<'_>, disc: &Disc<'_>) -> Result<Uuid> {

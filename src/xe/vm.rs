@@ -5,7 +5,7 @@ use crate::report::Result;
 use anyhow::Context;
 
 /// Fields of a VM that no tenant can write, and so safe to read from a list.
-const FIELDS: [&str; 8] = [
+const FIELDS: [&str; 9] = [
     "uuid",
     "power-state",
     "suspend-VDI-uuid",
@@ -14,6 +14,7 @@ const FIELDS: [&str; 8] = [
     "other-config",
     "start-time",
     "memory-actual",
+    "blocked-operations",
 ];
 
 /// A VM of the pool with its `other-config`, whatever else was asked of it.
@@ -50,6 +51,9 @@ pub struct Vm {
     pub has_started: bool,
     /// 0 while it does not run.
     pub memory_actual_bytes: u64,
+    /// Whether somebody has told XAPI to refuse its removal (`blocked-operations:destroy`, the switch of XO and
+    /// XCP-ng Center).
+    pub is_protected: bool,
     other_config: String,
 }
 
@@ -64,6 +68,7 @@ impl Vm {
             has_started: !matches!(record.text("start-time"), "" | "<unknown time>")
                 && !record.text("start-time").starts_with(NEVER),
             memory_actual_bytes: record.text("memory-actual").parse().unwrap_or(0),
+            is_protected: super::record::map_value(record.text("blocked-operations"), "destroy").is_some(),
             other_config: record.text("other-config").to_owned(),
         })
     }

@@ -75,7 +75,7 @@ fn resize_disk_of_a_disk_that_can_grow() {
 
 #[test]
 fn the_context_disc_taken_out_and_replaced() {
-    for (device, all, in_a_row) in [("cd", 8, 4), ("disk", 10, 6)] {
+    for (device, all, in_a_row) in [("cd", 9, 5), ("disk", 10, 6)] {
         let host = slow_host().set("CONTEXT_DEVICE", device);
         let uuid = host.deploy().ok();
         host.forget_calls();
@@ -181,7 +181,7 @@ fn snapshots_of_a_vm_with_two_disks() {
     host.forget_calls();
     let message = Recorded::load("snapshot_revert").stdin;
     host.run("snapshot_revert", &[&uuid, &snapshot, "1", "xcp-a"], &message).ok();
-    at_most(&host, 10, 5);
+    at_most(&host, 11, 5);
     host.forget_calls();
     host.run("snapshot_delete", &[&uuid, &snapshot, "1", "xcp-a"], b"").ok();
     at_most(&host, 5, 4);

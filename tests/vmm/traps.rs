@@ -511,7 +511,10 @@ fn a_vm_that_is_protected_from_deletion_keeps_all_of_its_disks() {
     let disks = host.xe(&["vdi-list", "params=uuid", "--minimal"]);
     host.xe(&["vm-param-set", &format!("uuid={uuid}"), "blocked-operations:destroy=true"]);
     let line = host.on_vm("shutdown", TERMINATE, &uuid).failure();
-    assert!(line.contains("protected from deletion") && line.contains("OPERATION_BLOCKED"), "{line}");
+    assert!(
+        line.contains("protected from deletion") && line.contains("blocked-operations:destroy"),
+        "{line}"
+    );
     assert_eq!(host.xe(&["vdi-list", "params=uuid", "--minimal"]), disks);
     host.xe(&["vm-param-clear", &format!("uuid={uuid}"), "param-name=blocked-operations"]);
     host.on_vm("shutdown", TERMINATE, &uuid).ok();

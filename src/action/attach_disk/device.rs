@@ -4,6 +4,7 @@ use super::Job;
 use crate::action::deploy::{self, Source};
 use crate::action::hotplug;
 use crate::action::hotplug::place::Slot;
+use crate::action::leave::discs;
 use crate::lock::VmLock;
 use crate::report::{self, Result};
 use crate::translate::mark;
@@ -12,6 +13,7 @@ use crate::xe::vbd::{self, Vbd};
 use crate::xe::vdi::{self, Vdi};
 use crate::xe::{Call, Uuid, failed_with};
 use anyhow::Context;
+use std::slice;
 
 impl Job<'_> {
     /// The disk's VDI, still empty if it is made from a file.
@@ -72,8 +74,16 @@ impl Job<'_> {
         made
     }
 
-    /// The drive is marked first: a disc that is in it is never without a mark.
+    /// The drive is marked first: a disc that is in it is never without a mark. A disc that it was made with, and that
+    /// somebody ejected, could not be found any more afterwards.
     pub(super) fn insert(&self, undo: &Undo<'_>, drive: &Vbd, vdi: &Uuid) -> Result<()> {
+        if mark::disk_id(drive).is_some() {
+            let ejected = discs::of_drives(self.xe, self.uuid, slice::from_ref(drive))?;
+            for disc in ejected.iter().filter(|disc| *disc != vdi) {
+                self.xe.run(&vdi::destroy(disc))?;
+            }
+            self.xe.run(&vbd::clear_other_config(&drive.uuid))?;
+        }
         undo.by(vbd::clear_other_config(&drive.uuid));
         self.xe.run(&self.marked(&drive.uuid, Some(vdi)))?;
         undo.by(vbd::eject(&drive.uuid));

@@ -24,8 +24,8 @@ pub enum Found {
         newest: Halted,
         older: Vec<Halted>,
     },
-    /// As Halted, and snapshots in the pool belong to it: the VM's record cannot be replaced.
-    WithSnapshots(Uuid),
+    /// As Halted, and its record cannot be replaced: it has snapshots, or is protected from deletion.
+    Kept(vm::Vm),
 }
 
 /// A list by mark may be shorter than the pool: the record that OpenNebula knows is asked for by its uuid where the list
@@ -92,8 +92,8 @@ pub fn find(xe: &Xe, pool: &Pool, there: Vec<vm::Vm>, vm: &one::Vm) -> Result<Fo
             other.uuid
         );
     }
-    if record.snapshots > 0 {
-        return Ok(Found::WithSnapshots(record.uuid));
+    if record.snapshots > 0 || record.is_protected {
+        return Ok(Found::Kept(record));
     }
     Ok(Found::Halted { newest: found, older: older.into_iter().map(|(_, old)| old).collect() })
 }

@@ -1,5 +1,5 @@
-//! A VM that is off and has snapshots: its record cannot be replaced, which would cut it from them. So the record
-//! is made what OpenNebula wants by now: parameters, memory, disks, context disc and NICs.
+//! A VM that is off and has snapshots, or is protected from deletion: its record cannot be replaced. So the record is
+//! made what OpenNebula wants by now: parameters, memory, disks, context disc and NICs.
 //!
 //! What OpenNebula has taken from the VM stays taken when a later step fails; what is added is taken back.
 
@@ -20,8 +20,9 @@ use crate::xe::{Uuid, Xe, vm};
 use anyhow::Context;
 
 /// Starts the record that is there, on the pool's host.
-pub fn restart(xe: &Xe, pool: &Pool, vm: &Vm, plan: Plan, uuid: &Uuid) -> Result<()> {
-    report::info(format!("VM {uuid} has snapshots and is kept for them"));
+pub fn restart(xe: &Xe, pool: &Pool, vm: &Vm, plan: Plan, record: &vm::Vm) -> Result<()> {
+    let uuid = &record.uuid;
+    report::info(format!("VM {uuid} {}: its record is used again", mark::why_kept(record)));
     let ((there, tagged), vifs) = parallel::both(
         || parallel::both(|| Halted::look_up(xe, uuid.clone()), || Vdi::with_tag(xe, &mark::vdi_tag(uuid))),
         || Vif::of_vm(xe, uuid),
@@ -38,7 +39,8 @@ pub fn restart(xe: &Xe, pool: &Pool, vm: &Vm, plan: Plan, uuid: &Uuid) -> Result
     set_nics(xe, &undo, pool, vm, uuid, &vifs)?;
     build::start(xe, &undo, pool, vm, uuid)?;
     undo.keep();
-    dispose(xe, uuid, &plan, &removed);
+    dispose(xe, &plan, &removed);
+    dispose_discs(xe, uuid, &removed);
     Ok(())
 }
 
@@ -144,24 +146,28 @@ fn set_nics(xe: &Xe, undo: &Undo<'_>, pool: &Pool, vm: &Vm, uuid: &Uuid, vifs: &
 
 /// The VDIs of what was taken away: of a disk that was made anew the old one goes, unless a snapshot has it too;
 /// of a disk that was detached it stays, as OpenNebula's file may be older than it.
-fn dispose(xe: &Xe, vm: &Uuid, plan: &Plan, removed: &[Vbd]) {
-    for vbd in removed.iter().filter(|vbd| mark::goes_with_vm(vbd)) {
+fn dispose(xe: &Xe, plan: &Plan, removed: &[Vbd]) {
+    for vbd in removed.iter().filter(|vbd| vbd.kind == Kind::Disk && mark::goes_with_vm(vbd)) {
         let Some(vdi) = &vbd.vdi_uuid else { continue };
         if !plan.disks.iter().any(|disk| halted::is_of(vbd, disk)) {
             report::warn(format!("VDI {vdi}, a disk of the VM until it was detached, is kept in the pool"));
             continue;
         }
         let gone = Vdi::find(xe, vdi).and_then(|found| match found {
-            // Somebody may have put another disc into the drive.
-            Some(found)
-                if found.vbds == 0 && (vbd.kind == Kind::Disk || found.has_tag(&mark::vdi_tag(vm))) =>
-            {
-                xe.run(&vdi::destroy(vdi)).map(drop)
-            }
+            Some(found) if found.vbds == 0 => xe.run(&vdi::destroy(vdi)).map(drop),
             _ => Ok(()),
         });
         if let Err(error) = gone {
             report::warn(format!("VDI {vdi} is left over: {error:#}"));
         }
+    }
+}
+
+/// The discs that were made for the drives that were taken away, ejected ones as well; not those that a snapshot has.
+fn dispose_discs(xe: &Xe, vm: &Uuid, removed: &[Vbd]) {
+    let disposed = discs::of_removed_drives(xe, vm, removed)
+        .and_then(|discs| discs.iter().try_for_each(|disc| xe.run(&vdi::destroy(disc)).map(drop)));
+    if let Err(error) = disposed {
+        report::warn(format!("a disc of before is left over: {error:#}"));
     }
 }

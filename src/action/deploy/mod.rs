@@ -80,11 +80,11 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
             console::reopen(caller, &xe, graphics, &uuid);
             return Ok(uuid.to_string());
         }
-        Found::WithSnapshots(uuid) => {
+        Found::Kept(record) => {
             warn_of_unsupported(&vm);
-            kept::restart(&xe, &pool, &vm, plan, &uuid)?;
-            console::reopen(caller, &xe, graphics, &uuid);
-            return Ok(uuid.to_string());
+            kept::restart(&xe, &pool, &vm, plan, &record)?;
+            console::reopen(caller, &xe, graphics, &record.uuid);
+            return Ok(record.uuid.to_string());
         }
         Found::Halted { newest, older } => (Some(newest.with_disks(&xe, &vm, &plan)?), older),
         Found::Nothing => (None, Vec::new()),

@@ -25,11 +25,9 @@ pub fn of_drives(xe: &Xe, vm: &Uuid, vbds: &[Vbd]) -> Result<Vec<Uuid>> {
     if drives.iter().all(|drive| is_unchanged(drive)) {
         return Ok(drives.iter().filter_map(|drive| drive.vdi_uuid.clone()).collect());
     }
-    let names: Vec<String> = drives.iter().filter_map(|drive| mark::vdi_name_of(drive)).collect();
-    let is_disc = |vdi: &Vdi| !vdi.is_a_snapshot && names.iter().any(|name| vdi.has_tag(name));
     let of_vm = |vdi: &Vdi| vbds.iter().filter(|vbd| vbd.vdi_uuid.as_ref() == Some(&vdi.uuid)).count();
     let mut discs = Vec::new();
-    for disc in Vdi::with_tag(xe, &mark::vdi_tag(vm))?.into_iter().filter(is_disc) {
+    for disc in made_for(xe, vm, &drives)? {
         if disc.vbds == of_vm(&disc) {
             discs.push(disc.uuid);
         } else {
@@ -40,6 +38,23 @@ pub fn of_drives(xe: &Xe, vm: &Uuid, vbds: &[Vbd]) -> Result<Vec<Uuid>> {
         }
     }
     Ok(discs)
+}
+
+/// The discs that were made for CD drives which the VM has no more, and that are in no drive.
+pub fn of_removed_drives(xe: &Xe, vm: &Uuid, vbds: &[Vbd]) -> Result<Vec<Uuid>> {
+    let drives: Vec<&Vbd> = vbds.iter().filter(|vbd| is_drive(vbd)).collect();
+    if drives.is_empty() {
+        return Ok(Vec::new());
+    }
+    let made = made_for(xe, vm, &drives)?;
+    Ok(made.into_iter().filter(|disc| disc.vbds == 0).map(|disc| disc.uuid).collect())
+}
+
+/// All VDIs of the pool with the tags of these drives' discs.
+fn made_for(xe: &Xe, vm: &Uuid, drives: &[&Vbd]) -> Result<Vec<Vdi>> {
+    let names: Vec<String> = drives.iter().filter_map(|drive| mark::vdi_name_of(drive)).collect();
+    let is_disc = |vdi: &Vdi| !vdi.is_a_snapshot && names.iter().any(|name| vdi.has_tag(name));
+    Ok(Vdi::with_tag(xe, &mark::vdi_tag(vm))?.into_iter().filter(is_disc).collect())
 }
 
 /// Whether the VDI behind the VBD goes with the VM; `discs` are those of [`of_drives`].

@@ -22,5 +22,9 @@ pub fn leave(xe: &Xe, uuid: &Uuid, vbds: &[Vbd], keeps: bool) -> Result<()> {
             _ => xe.run(&vbd::destroy(&attached.uuid))?,
         };
     }
+    let is_in_drive = |disc: &Uuid| vbds.iter().any(|vbd| vbd.vdi_uuid.as_ref() == Some(disc));
+    for ejected in discs.iter().filter(|disc| !is_in_drive(disc)) {
+        xe.run(&vdi::destroy(ejected))?;
+    }
     xe.run(&identity::forget_import(uuid)).map(drop)
 }

@@ -3,12 +3,13 @@
 
 pub mod discs;
 mod imported;
+mod leftover;
 pub mod power_off;
 pub mod remove;
 pub mod write_back;
 
 use super::identity::{Identity, Whose};
-use super::{Caller, console, context_disc, moved_disks, vm_folder};
+use super::{Caller, console, moved_disks, vm_folder};
 use crate::lock::VmLock;
 use crate::one::{Conf, Message};
 use crate::parallel;
@@ -60,7 +61,7 @@ pub fn run(caller: &Caller, args: &Leaving, power_off: PowerOff) -> Result<Strin
     let Some((vm, vbds)) = find(&xe, &identity, deploy_id.as_ref())? else {
         deploy_id.iter().for_each(console::close);
         if let (Some(uuid), Some(message)) = (&deploy_id, &message) {
-            remove_leftover_disc(&xe, uuid, message)?;
+            leftover::remove(&xe, uuid, message)?;
         }
         report::info(format!("the pool has no VM {}: nothing to do", args.deploy_id));
         return Ok(String::new());
@@ -68,6 +69,10 @@ pub fn run(caller: &Caller, args: &Leaving, power_off: PowerOff) -> Result<Strin
     let whose = identity.check_and_mark(&xe, &vm)?;
     if message.is_none() {
         check_named_by_hand(&vm, args)?;
+    }
+    let ends = message.as_ref().is_some_and(|message| message.vm.lcm_state.ends_the_vm());
+    if mark::is_original(&vm) && (ends || args.discard) {
+        remove::check_allowed(&vm)?;
     }
     // Before the guest is powered off: afterwards there is no way back.
     let vbds = match &message {
@@ -87,11 +92,10 @@ pub fn run(caller: &Caller, args: &Leaving, power_off: PowerOff) -> Result<Strin
         moved_disks::follow(&xe, &message.vm, &folder, &vbds)?;
     }
     if let Whose::Imported { .. } = whose {
-        let keeps = !message.vm.lcm_state.ends_the_vm();
-        return imported::leave(&xe, &vm.uuid, &vbds, keeps).map(|()| String::new());
+        return imported::leave(&xe, &vm.uuid, &vbds, !ends).map(|()| String::new());
     }
-    if vm.snapshots > 0 && !message.vm.lcm_state.ends_the_vm() {
-        report::info(format!("VM {} stays in the pool, halted: it has snapshots", vm.uuid));
+    if (vm.snapshots > 0 || vm.is_protected) && !ends {
+        report::info(format!("VM {} stays in the pool, halted: it {}", vm.uuid, mark::why_kept(&vm)));
         write_back::stamp(&xe, &conf, &message, &vbds);
         return Ok(String::new());
     }
@@ -99,20 +103,11 @@ pub fn run(caller: &Caller, args: &Leaving, power_off: PowerOff) -> Result<Strin
         remove::snapshots(&xe, &vm.uuid)?;
     }
     remove::run(&xe, &vm.uuid, &vbds)?;
-    if lock.as_ref().is_some_and(VmLock::follows_a_killed_action) {
-        remove_leftover_disc(&xe, &vm.uuid, &message)?;
+    // A disc that a snapshot had was left to it.
+    if vm.snapshots > 0 || lock.as_ref().is_some_and(VmLock::follows_a_killed_action) {
+        leftover::disc(&xe, &vm.uuid, &message)?;
     }
     Ok(String::new())
-}
-
-/// A driver that was killed while it replaced the context disc, or before it removed it, has left one in no device of
-/// the VM.
-fn remove_leftover_disc(xe: &Xe, uuid: &Uuid, message: &Message) -> Result<()> {
-    let Some(disc) = &message.vm.context else { return Ok(()) };
-    for left in context_disc::unanswered(xe, uuid, message.vm.vm_id, disc.disk_id)? {
-        context_disc::destroy(xe, &left);
-    }
-    Ok(())
 }
 
 /// The VM and its VBDs. One that OpenNebula knows by no id, or by one that is gone, is looked for by its mark.

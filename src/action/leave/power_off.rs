@@ -60,7 +60,7 @@ pub fn gently(xe: &Xe, conf: &Conf, vm: &vm::Vm) -> Result<()> {
             vm.uuid
         ));
     }
-    report::warn(format!("{why}: its plug is pulled"));
+    report::warn(format!("{why}: it is powered off hard"));
     hard(xe, vm)
 }
 
@@ -75,7 +75,7 @@ fn wake(xe: &Xe, vm: &vm::Vm) -> Result<()> {
     Err(error).context(format!("VM {} is suspended and cannot go on, to power itself off", vm.uuid))
 }
 
-/// Pulls the plug of a VM in whatever state.
+/// Powers a VM off hard, in whatever state.
 pub fn at_once(xe: &Xe, _conf: &Conf, vm: &vm::Vm) -> Result<()> {
     if vm.power_state == PowerState::Halted { Ok(()) } else { hard(xe, vm) }
 }
@@ -85,7 +85,7 @@ fn hard(xe: &Xe, vm: &vm::Vm) -> Result<()> {
     if is_off(xe, vm, &error)? {
         return Ok(());
     }
-    Err(error).context(format!("cannot pull the plug of VM {}", vm.uuid))
+    Err(error).context(format!("cannot power off VM {} hard", vm.uuid))
 }
 
 /// After a failure the VM's state decides, not the answer: the guest may be off although XAPI reports an error

@@ -6,8 +6,8 @@ use crate::report::{self, Result};
 use crate::translate::mark;
 use crate::xe::snapshot::Snapshot;
 use crate::xe::vbd::{Kind, Vbd};
-use crate::xe::{Uuid, Xe, failed_with, vdi, vm, xe_error};
-use anyhow::{Context, bail};
+use crate::xe::{PowerState, Uuid, Xe, failed_with, vdi, vm, xe_error};
+use anyhow::{Context, bail, ensure};
 
 /// Removes the VM and its own VDIs; the VDIs of `xcp` datastores, and those that somebody else attached, stay.
 ///
@@ -19,15 +19,41 @@ pub fn run(xe: &Xe, uuid: &Uuid, vbds: &[Vbd]) -> Result<()> {
         let Err(error) = xe.run(&vm::uninstall(uuid)) else {
             return destroy_all(xe, discs.iter().filter(|disc| !vbds.iter().any(|vbd| is_taken(vbd, disc))));
         };
-        if failed_with(&error, &["OPERATION_BLOCKED"]) {
-            let unblock = format!("xe vm-param-clear uuid={uuid} param-name=blocked-operations");
-            return Err(error).context(format!(
-                "VM {uuid} is protected from deletion and stays in the pool with its disks; to allow it: {unblock}"
-            ));
-        }
-        report::warn(format!("removing VM {uuid} step by step: {error:#}"));
+        return after_failure(xe, uuid, vbds, &discs, error);
     }
     one_by_one(xe, uuid, vbds, &discs).with_context(|| format!("cannot remove VM {uuid} from the pool"))
+}
+
+/// Makes sure that XAPI would let the VM be removed, before it is powered off or any of its disks or snapshots goes.
+pub fn check_allowed(vm: &vm::Vm) -> Result<()> {
+    ensure!(!vm.is_protected, protected(&vm.uuid));
+    Ok(())
+}
+
+fn protected(uuid: &Uuid) -> String {
+    format!(
+        "VM {uuid} is protected from deletion (blocked-operations:destroy) and stays in the pool with its disks; to \
+         allow it: xe vm-param-remove uuid={uuid} param-name=blocked-operations param-key=destroy"
+    )
+}
+
+/// `vm-uninstall` destroys the VM's record first and its VDIs then (cli_operations.ml `vm_uninstall_common`): while the
+/// record is there, nothing was destroyed, and nothing is if XAPI does not let the record go.
+fn after_failure(xe: &Xe, uuid: &Uuid, vbds: &[Vbd], discs: &[Uuid], error: anyhow::Error) -> Result<()> {
+    if failed_with(&error, &["OPERATION_BLOCKED"]) {
+        return Err(error).context(protected(uuid));
+    }
+    let stays = || format!("cannot remove VM {uuid}: it stays in the pool with its disks");
+    match vm::Vm::find(xe, uuid).with_context(stays)? {
+        Some(now) if now.power_state != PowerState::Halted => return Err(error).with_context(stays),
+        Some(_) => {
+            report::warn(format!("removing VM {uuid} step by step: {error:#}"));
+            snapshots(xe, uuid)?;
+            done_or_gone(xe.run(&vm::destroy(uuid))).with_context(stays)?;
+        }
+        None => report::warn(format!("VM {uuid} is removed, but: {error:#}")),
+    }
+    destroy_all(xe, own_disks(vbds).chain(discs))
 }
 
 /// Whether `vm-uninstall` does what is wanted with what is behind this VBD. Drives of VMs that an earlier release of
@@ -56,9 +82,13 @@ pub fn snapshots(xe: &Xe, vm: &Uuid) -> Result<()> {
 /// Its snapshots go first: nothing could be found of them without the VM. The VM goes last: while it is there, what is left of it can be found when the action is repeated.
 fn one_by_one(xe: &Xe, uuid: &Uuid, vbds: &[Vbd], discs: &[Uuid]) -> Result<()> {
     snapshots(xe, uuid)?;
-    let own = vbds.iter().filter(|vbd| vbd.kind == Kind::Disk && mark::goes_with_vm(vbd));
-    destroy_all(xe, own.filter_map(|vbd| vbd.vdi_uuid.as_ref()).chain(discs))?;
+    destroy_all(xe, own_disks(vbds).chain(discs))?;
     done_or_gone(xe.run(&vm::destroy(uuid)))
+}
+
+fn own_disks(vbds: &[Vbd]) -> impl Iterator<Item = &Uuid> {
+    let own = vbds.iter().filter(|vbd| vbd.kind == Kind::Disk && mark::goes_with_vm(vbd));
+    own.filter_map(|vbd| vbd.vdi_uuid.as_ref())
 }
 
 /// Destroys each of these VDIs that is in the pool; an error names those that are left.

@@ -66,10 +66,22 @@ impl<'a> Names<'a> {
             .filter(|vbd| vbd.kind == Kind::Disk)
             .filter_map(|vbd| Some((vbd, vbd.vdi_uuid.as_ref()?, mark::disk_id(vbd)?)))
             .collect();
-        let done = parallel::map(&disks, |(vbd, vdi, disk_id)| {
-            if mark::goes_with_vm(vbd) { self.of_file(vdi, *disk_id) } else { self.on_sr(vbd, vdi, *disk_id) }
-        });
+        let is_owned_drive = |vbd: &&Vbd| vbd.kind == Kind::Cd && vbd.other_config(mark::OWNER).is_some();
+        let drives: Vec<&Vbd> = now.iter().filter(is_owned_drive).collect();
+        let (done, disowned) = parallel::both(
+            || {
+                parallel::map(&disks, |(vbd, vdi, disk_id)| {
+                    if mark::goes_with_vm(vbd) {
+                        self.of_file(vdi, *disk_id)
+                    } else {
+                        self.on_sr(vbd, vdi, *disk_id)
+                    }
+                })
+            },
+            || parallel::map(&drives, |drive| self.xe.run(&vbd::disown(&drive.uuid)).map(drop)),
+        );
         done.into_iter()
+            .chain(disowned)
             .collect::<Result<()>>()
             .context("the VM is back at its snapshot, but not all names of its VDIs are")
     }

@@ -90,6 +90,11 @@ pub fn inserted(drive: &vbd::Vbd) -> Option<Uuid> {
     drive.other_config(INSERTED)?.parse().ok()
 }
 
+/// The mark of a CD drive into which this VDI was put.
+pub fn inserted_mark(vdi: &Uuid) -> Vec<(String, String)> {
+    in_other_config(vec![(INSERTED, vdi.to_string())])
+}
+
 /// The name, also a tag, of the VDI that was made for this VBD.
 pub fn vdi_name_of(vbd: &vbd::Vbd) -> Option<String> {
     let vm_id = vbd.other_config(VM_ID)?.parse().ok()?;

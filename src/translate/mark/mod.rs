@@ -103,6 +103,11 @@ pub fn is_original(vm: &vm::Vm) -> bool {
     vm.other_config(VM_UUID) == Some(vm.uuid.to_string().as_str())
 }
 
+/// Why the VM's record stays while the VM is off, in words for the VM's log.
+pub fn why_kept(vm: &vm::Vm) -> &'static str {
+    if vm.snapshots > 0 { "has snapshots" } else { "is protected from deletion" }
+}
+
 /// The VM that this one was made to take the place of.
 pub fn replaced(newer: &vm::Vm) -> Option<Uuid> {
     newer.other_config(REPLACES)?.parse().ok()
