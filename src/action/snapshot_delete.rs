@@ -53,11 +53,16 @@ pub fn shared_discs(xe: &Xe, snapshot: &Uuid) -> Result<Vec<Vbd>> {
 
 /// Removes a snapshot with its VDIs and its memory, and not the discs that its VM has.
 ///
-/// Where the call fails, the snapshot's being there tells whether it has done its work.
+/// Where the call fails, the pool tells whether it has done its work.
 pub fn remove(xe: &Xe, uuid: &Uuid) -> Result<()> {
     for shared in shared_discs(xe, uuid)? {
         xe.run(&vbd::disown(&shared.uuid))?;
     }
+    uninstall(xe, uuid)
+}
+
+/// As [`remove`], of a snapshot in whose drives no discs of the VM are.
+pub fn uninstall(xe: &Xe, uuid: &Uuid) -> Result<()> {
     let Err(error) = xe.run(&snapshot::uninstall(uuid)) else { return Ok(()) };
     if Snapshot::find(xe, uuid)?.is_none() {
         report::warn(format!("snapshot {uuid} is gone, but: {error:#}"));

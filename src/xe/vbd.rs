@@ -47,6 +47,15 @@ impl Vbd {
         xe.list("vbd", &fields, &[(&format!("other-config:{key}"), value)], read)
     }
 
+    /// The CD drives of all VMs and snapshots, each with what it is of.
+    pub fn drives(xe: &Xe) -> Result<Vec<(Uuid, Vbd)>> {
+        let fields = [&["vm-uuid"], &FIELDS[..]].concat();
+        // One that XAPI has lost the VM of is nobody's.
+        let read = |record: &Record<'_>| Ok((record.text("vm-uuid").parse().ok(), Vbd::read(record)?));
+        let drives: Vec<(Option<Uuid>, Vbd)> = xe.list("vbd", &fields, &[("type", "CD")], read)?;
+        Ok(drives.into_iter().filter_map(|(of, drive)| Some((of?, drive))).collect())
+    }
+
     /// The VBDs of a VM.
     pub fn of_vm(xe: &Xe, vm: &Uuid) -> Result<Vec<Vbd>> {
         xe.list("vbd", &FIELDS, &[("vm-uuid", &vm.to_string())], Vbd::read)

@@ -44,6 +44,25 @@ fn shutdown_of_a_vm_whose_disks_need_no_writing_back() {
     at_most(&host, 5, 4);
 }
 
+/// One call for each snapshot, whatever is in its drive, and as many others as for one.
+#[test]
+fn cancel_of_a_vm_with_many_snapshots() {
+    let calls = |snapshots: usize| {
+        let host = Host::new();
+        let uuid = host.deploy().ok();
+        for number in 0..snapshots {
+            let name = format!("new-name-label={number}");
+            host.xe(&["vm-snapshot", &format!("uuid={uuid}"), &name]);
+        }
+        host.forget_calls();
+        host.on_vm("cancel", "shutdown.3", &uuid).ok();
+        assert_eq!(host.xe(&["snapshot-list", "--minimal"]), "");
+        host.calls().len() - snapshots
+    };
+    let (one, many) = (calls(1), calls(12));
+    assert!(one == many && one <= 11, "{one} calls beside the one snapshot's, {many} beside those of 12");
+}
+
 #[test]
 fn live_migration() {
     let host = slow_host();

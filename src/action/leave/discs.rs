@@ -50,6 +50,14 @@ pub fn of_removed_drives(xe: &Xe, vm: &Uuid, vbds: &[Vbd]) -> Result<Vec<Uuid>> 
     Ok(made.into_iter().filter(|disc| disc.vbds == 0).map(|disc| disc.uuid).collect())
 }
 
+/// The discs that were made for the VM and are in these drives, its own and those of its snapshots, and in no other.
+pub fn in_drives<'a>(xe: &Xe, vm: &Uuid, drives: impl Iterator<Item = &'a Vbd>) -> Result<Vec<Uuid>> {
+    let discs: Vec<&Uuid> = drives.filter_map(|drive| drive.vdi_uuid.as_ref()).collect();
+    let count = |vdi: &Vdi| discs.iter().filter(|disc| ***disc == vdi.uuid).count();
+    let made = Vdi::with_tag(xe, &mark::vdi_tag(vm))?.into_iter();
+    Ok(made.filter(|vdi| vdi.vbds > 0 && vdi.vbds == count(vdi)).map(|vdi| vdi.uuid).collect())
+}
+
 /// All VDIs of the pool with the tags of these drives' discs.
 fn made_for(xe: &Xe, vm: &Uuid, drives: &[&Vbd]) -> Result<Vec<Vdi>> {
     let names: Vec<String> = drives.iter().filter_map(|drive| mark::vdi_name_of(drive)).collect();

@@ -2,10 +2,11 @@
 
 use super::{STILL_IN_USE, discs};
 use crate::action::snapshot_delete;
+use crate::parallel;
 use crate::report::{self, Result};
 use crate::translate::mark;
 use crate::xe::snapshot::Snapshot;
-use crate::xe::vbd::{Kind, Vbd};
+use crate::xe::vbd::{self, Kind, Vbd};
 use crate::xe::{PowerState, Uuid, Xe, failed_with, vdi, vm, xe_error};
 use anyhow::{Context, bail, ensure};
 
@@ -71,12 +72,34 @@ fn is_taken(vbd: &Vbd, vdi: &Uuid) -> bool {
     vbd.other_config(mark::OWNER).is_some() && vbd.vdi_uuid.as_ref() == Some(vdi)
 }
 
-/// Removes a VM's snapshots with all that is theirs alone.
+/// Removes a VM's snapshots with all that is theirs alone, one after the other: an SR destroys one VDI at a time
+/// (xapi_sr_operations.ml).
+///
+/// XAPI copies no discs, and would take those in the VM's drives with the first snapshot (see
+/// [`snapshot_delete::shared_discs`]). The VM's own go before, which empties the drives of all snapshots; a drive that
+/// holds another disc costs a call more.
 pub fn snapshots(xe: &Xe, vm: &Uuid) -> Result<()> {
-    for taken in Snapshot::of_vm(xe, vm)? {
-        snapshot_delete::remove(xe, &taken.uuid)?;
+    let taken = Snapshot::of_vm(xe, vm)?;
+    if taken.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let is_taken = |of: &Uuid| taken.iter().any(|snapshot| snapshot.uuid == *of);
+    let drives = Vbd::drives(xe)?.into_iter();
+    let drives: Vec<(Uuid, Vbd)> = drives.filter(|(of, _)| of == vm || is_taken(of)).collect();
+    let is_owned = |drive: &Vbd| drive.other_config(mark::OWNER).is_some() && drive.vdi_uuid.is_some();
+    let owned: Vec<&Vbd> =
+        drives.iter().filter(|(of, drive)| is_taken(of) && is_owned(drive)).map(|(_, drive)| drive).collect();
+    let mut gone = Vec::new();
+    if !owned.is_empty() {
+        let own = discs::in_drives(xe, vm, drives.iter().map(|(_, drive)| drive))?;
+        gone.extend(own.into_iter().filter(|disc| done_or_gone(xe.run(&vdi::destroy(disc))).is_ok()));
+    }
+    let holds_another = |drive: &&&Vbd| !drive.vdi_uuid.as_ref().is_some_and(|disc| gone.contains(disc));
+    let others: Vec<&&Vbd> = owned.iter().filter(holds_another).collect();
+    for disowned in parallel::map(&others, |drive| xe.run(&vbd::disown(&drive.uuid))) {
+        disowned?;
+    }
+    taken.iter().try_for_each(|snapshot| snapshot_delete::uninstall(xe, &snapshot.uuid))
 }
 
 /// Its snapshots go first: nothing could be found of them without the VM. The VM goes last: while it is there, what is left of it can be found when the action is repeated.
