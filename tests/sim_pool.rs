@@ -416,6 +416,25 @@ fn an_uninstall_that_fails_at_a_disk_has_destroyed_the_vm_and_the_disks_before()
 }
 
 #[test]
+fn a_vm_has_255_devices_for_disks() {
+    let pool = Pool::new(&[]);
+    let vm = pool.debian("one-1");
+    let allowed = || pool.get("vm", &vm, "allowed-VBD-devices");
+    let has = |device: &str| allowed().split("; ").any(|allowed| allowed == device);
+    assert!(has("254") && !has("255"), "{}", allowed());
+    let new = |device: &str| {
+        let device = format!("device={device}");
+        ["vbd-create", &format!("vm-uuid={vm}"), "type=CD", "mode=RO", &device].map(str::to_owned)
+    };
+    for device in ["sdq", "hdu", "1048576", "xvda1b"] {
+        assert_eq!(pool.refusal(&new(device).each_ref().map(String::as_str)), "INVALID_DEVICE", "{device}");
+    }
+    pool.xe(&new("xvdiu").each_ref().map(String::as_str));
+    assert!(!has("xvdiu"));
+    assert_eq!(pool.refusal(&new("254").each_ref().map(String::as_str)), "DEVICE_ALREADY_EXISTS");
+}
+
+#[test]
 fn event_wait_ends_when_the_field_has_the_value() {
     let pool = Pool::new(&[]);
     let vm = uuid(&pool.debian("one-1"));

@@ -158,10 +158,7 @@ fn plug(xe: &Xe, undo: &Undo<'_>, disc: &Disc<'_>, new: &Uuid, slot: u32) -> Res
 
 /// The slot a deployment would take, or the next one that nothing is in.
 fn free_slot(vbds: &[Vbd], wish: u32) -> Result<u32> {
-    let is_free = |slot: &u32| {
-        let place = |vbd: &Vbd| vbd.userdevice.parse().ok().or_else(|| device::device_of(&vbd.userdevice));
-        vbds.iter().all(|vbd| place(vbd) != Some(*slot))
-    };
+    let is_free = |slot: &u32| vbds.iter().all(|vbd| device::place_of(&vbd.userdevice) != Some(*slot));
     match (wish..device::DEVICES).chain(0..wish).find(is_free) {
         Some(slot) => Ok(slot),
         None => bail!("the VM has no free slot for its context disc"),

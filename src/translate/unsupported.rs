@@ -1,6 +1,10 @@
 //! What a template asks for and XAPI, or this release of the drivers, cannot give: said in the VM's log.
 
+use super::boot;
 use crate::one::{Element, Vm};
+
+/// How many disks a VM may have by the configuration limits of XenServer and XCP-ng; XAPI takes a few more.
+const SUPPORTED_DISKS: usize = 241;
 
 /// Attributes of the template itself.
 const TEMPLATE: [(&str, &str); 3] = [
@@ -49,7 +53,13 @@ const NIC: [(&str, &str); 7] = [
 
 /// One sentence for each attribute that is given and not honoured.
 pub fn warnings(vm: &Vm) -> Vec<String> {
-    let mut warnings = Vec::new();
+    let mut warnings = boot::not_expressed(vm);
+    let discs = vm.disks.len() + usize::from(vm.context.is_some());
+    if discs > SUPPORTED_DISKS {
+        warnings.push(format!(
+            "the VM has {discs} disks and discs: XenServer and XCP-ng support up to {SUPPORTED_DISKS}"
+        ));
+    }
     let mut note = |place: &Element, name: &str, why: &str| {
         if place.all(name).any(|given| !given.text.trim().is_empty() || !given.children.is_empty()) {
             warnings.push(format!("{}/{name} is not honoured: {why}", place.path));

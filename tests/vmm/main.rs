@@ -11,6 +11,7 @@ mod cost;
 mod default_sr;
 mod deploy;
 mod detach_disk;
+mod devices;
 mod discs;
 mod disks;
 mod exec;

@@ -11,7 +11,7 @@ use crate::action::leave::discs;
 use crate::one::{Nic, Vm};
 use crate::parallel;
 use crate::report::{self, Result};
-use crate::translate::{mark, vif};
+use crate::translate::{device, mark, vif};
 use crate::undo::Undo;
 use crate::xe::network::{self, Vif};
 use crate::xe::vbd::{self, Kind, Vbd};
@@ -30,7 +30,9 @@ pub fn restart(xe: &Xe, pool: &Pool, vm: &Vm, plan: Plan, record: &vm::Vm) -> Re
     let (mut there, vifs) = (there?, vifs?);
     clear_incomplete(xe, &mut there, &tagged?)?;
     let there = there.with_disks(xe, vm, &plan)?;
-    let plan = plan.adopting(Some(&there));
+    let mut plan = plan.adopting(Some(&there));
+    keep_places(&mut plan, &there.vbds)?;
+    super::warn_of_unsupported(vm, &plan);
     let undo = Undo::new(xe);
     set_up(xe, &plan, uuid)?;
     let removed = remove_disks(xe, &there, &plan)?;
@@ -79,6 +81,32 @@ fn has(vbd: &Vbd, disk: &PlannedDisk) -> bool {
                 && vbd.other_config(mark::FILE_STAMP) == Some(disk.stamp.as_str())
         }
     }
+}
+
+/// Disks that are there stay in their places; one that comes gets a place that is free.
+fn keep_places(plan: &mut Plan, vbds: &[Vbd]) -> Result<()> {
+    let place = |vbd: &Vbd| device::place_of(&vbd.userdevice);
+    let is_anothers = |vbd: &&Vbd| mark::disk_id(vbd).is_none() && vbd.vdi_uuid.is_some();
+    let mut taken: Vec<u32> = vbds.iter().filter(is_anothers).filter_map(place).collect();
+    let mut coming = Vec::new();
+    for disk in &mut plan.disks {
+        match vbds.iter().find(|vbd| has(vbd, disk)).and_then(place) {
+            Some(there) => {
+                disk.slot.device = there;
+                taken.push(there);
+            }
+            None => coming.push(&mut disk.slot),
+        }
+    }
+    let first = taken.iter().min().copied();
+    for slot in coming {
+        if taken.contains(&slot.device) {
+            let free = device::free_behind(first, |device| !taken.contains(&device));
+            slot.device = free.context("the VM has no free place for another disk")?;
+        }
+        taken.push(slot.device);
+    }
+    Ok(())
 }
 
 /// Takes away the disks that OpenNebula has detached or changed, and empty drives where one is to come.

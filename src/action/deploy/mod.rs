@@ -23,6 +23,7 @@ use crate::lock::VmLock;
 use crate::one::{Element, Vm, input};
 use crate::parallel;
 use crate::report::{self, Result};
+use crate::translate::device::{self, Slot};
 use crate::translate::{mark, unsupported};
 use crate::undo::Undo;
 use crate::xe::vbd::Vbd;
@@ -81,7 +82,6 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
             return Ok(uuid.to_string());
         }
         Found::Kept(record) => {
-            warn_of_unsupported(&vm);
             kept::restart(&xe, &pool, &vm, plan, &record)?;
             console::reopen(caller, &xe, graphics, &record.uuid);
             return Ok(record.uuid.to_string());
@@ -90,7 +90,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
         Found::Nothing => (None, Vec::new()),
     };
     let plan = plan.adopting(old.as_ref());
-    warn_of_unsupported(&vm);
+    warn_of_unsupported(&vm, &plan);
     let uuid = build_and_start(&xe, &pool, &vm, &plan)?;
     for replaced in old.iter().chain(&older) {
         replaced.replaced_by(&xe, &plan, &plan.vdis());
@@ -99,8 +99,9 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     Ok(uuid.to_string())
 }
 
-fn warn_of_unsupported(vm: &Vm) {
-    for warning in unsupported::warnings(vm) {
+fn warn_of_unsupported(vm: &Vm, plan: &Plan) {
+    let slots: Vec<Slot> = plan.disks.iter().map(|disk| disk.slot).collect();
+    for warning in unsupported::warnings(vm).into_iter().chain(device::moved(vm, &slots)) {
         report::warn(warning);
     }
 }

@@ -18,7 +18,7 @@ pub enum Place<'a> {
 
 /// A slot to make.
 pub struct Slot {
-    /// None: the first that XAPI allows.
+    /// None: whichever XAPI allows.
     pub device: Option<u32>,
     pub kind: Kind,
     is_read_only: bool,
@@ -57,13 +57,21 @@ pub fn choose<'a>(vm: &Vm, disk: &Disk, vbds: &'a [Vbd], is_live_hvm: bool) -> R
             if is_disc { ", and the VM has no empty CD drive" } else { "" }
         ));
     }
-    let is_free = |wish: &u32| vbds.iter().all(|vbd| place_of(vbd) != Some(*wish));
+    let is_free = |wish: u32| vbds.iter().all(|vbd| device::place_of(&vbd.userdevice) != Some(wish));
     let wish = if as_drive { Some(device::CD_DEVICE) } else { device::device_of(&disk.target) };
-    let device = wish.filter(is_free);
-    if device.is_none() && !disk.target.is_empty() && !is_disc {
-        report::info(format!(
-            "the guest does not see disk {} as {}: that place is taken",
-            disk.disk_id, disk.target
+    let disks = vbds.iter().filter(|vbd| vbd.kind == Kind::Disk);
+    let first = disks.filter_map(|vbd| device::place_of(&vbd.userdevice)).min();
+    // Nor does a disc get a place before the disk that the VM boots from.
+    let is_behind = |wish: &u32| !is_disc || as_drive || first.is_none_or(|first| first < *wish);
+    let taken = wish.filter(|wish| is_free(*wish)).filter(is_behind);
+    let device = taken.or_else(|| device::free_behind(first, is_free));
+    if let (None, Some(device), false, false) = (taken, device, disk.target.is_empty(), is_disc) {
+        let why = if wish.is_some() { "that place is taken" } else { "XAPI has no device of this name" };
+        report::warn(format!(
+            "disk {}: TARGET {}: {why}; the guest sees it as {}",
+            disk.disk_id,
+            disk.target,
+            device::guest_name(device)
         ));
     }
     let kind = if as_drive { Kind::Cd } else { Kind::Disk };
@@ -78,9 +86,4 @@ fn is_free_drive(vm: &Vm, disk: &Disk, vbd: &Vbd) -> bool {
     };
     let is_kept = mark::disk_id(vbd).is_some_and(|disk_id| disk_id != disk.disk_id && has(disk_id));
     vbd.kind == Kind::Cd && vbd.vdi_uuid.is_none() && !is_kept
-}
-
-/// The place of a slot, whichever way its device was named.
-fn place_of(vbd: &Vbd) -> Option<u32> {
-    vbd.userdevice.parse().ok().or_else(|| device::device_of(&vbd.userdevice))
 }

@@ -10,6 +10,7 @@ use crate::sim::lifecycle;
 use crate::sim::pool::Pool;
 use crate::sim::refuse::{Fail, Outcome, invalid_value};
 use crate::sim::row::{Class, Row};
+use crate::sim::storage::DEVICES;
 
 /// The table.
 pub const VM: &[Field] = &[
@@ -50,7 +51,7 @@ pub const VM: &[Field] = &[
     sro("allowed-operations", Members::Made(lifecycle::allowed_operations)),
     sro("current-operations", Members::Kept),
     checked_map("blocked-operations", blocked_operations),
-    sro("allowed-VBD-devices", Members::Made(|pool, row| free(pool, row, Class::Vbd, "userdevice", 255)))
+    sro("allowed-VBD-devices", Members::Made(|pool, row| free(pool, row, Class::Vbd, "userdevice", DEVICES)))
         .expensive(),
     sro("allowed-VIF-devices", Members::Made(|pool, row| free(pool, row, Class::Vif, "device", 7)))
         .expensive(),

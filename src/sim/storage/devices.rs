@@ -3,16 +3,27 @@
 use crate::sim::pool::Pool;
 use crate::sim::row::{Class, Row};
 
+/// How many VBDs XAPI allows a VM, 0 to 254 (xapi_vm_helpers.ml `allowed_VBD_devices_HVM`, `allowed_VBD_devices_PV`).
+pub const DEVICES: u32 = 255;
+
+/// The last disk of each bus that has a number in xenstore (device_number.ml `max_of`).
+const LAST_XEN: u32 = (1 << 20) - 1;
+const LAST_IDE: u32 = 19;
+const LAST_SCSI: u32 = 15;
+
 /// The place of a device among the disks of a VM: `3`, `xvdd`, `hdd` and `sdd` are the same.
 pub fn position(device: &str) -> Option<u32> {
-    if let Ok(number) = device.parse() {
-        return Some(number);
+    if let Ok(number) = device.parse::<u32>() {
+        return (number <= LAST_XEN).then_some(number);
     }
-    let letter = ["xvd", "hd", "sd"].iter().find_map(|prefix| device.strip_prefix(prefix))?;
-    match letter.as_bytes() {
-        [letter @ b'a'..=b'z'] => Some(u32::from(letter - b'a')),
-        _ => None,
+    let buses = [("xvd", LAST_XEN), ("hd", LAST_IDE), ("sd", LAST_SCSI)];
+    let (letters, last) =
+        buses.iter().find_map(|(prefix, last)| Some((device.strip_prefix(prefix)?, *last)))?;
+    if letters.is_empty() || letters.len() > 4 || !letters.bytes().all(|byte| byte.is_ascii_lowercase()) {
+        return None;
     }
+    let place = letters.bytes().fold(0_u32, |place, letter| place * 26 + u32::from(letter - b'a') + 1) - 1;
+    (place <= last).then_some(place)
 }
 
 /// The device that the guest sees.
@@ -50,7 +61,10 @@ mod tests {
         for name in ["3", "xvdd", "hdd", "sdd"] {
             assert_eq!(position(name), Some(3), "{name}");
         }
-        assert_eq!(position("bogus"), None);
+        assert_eq!([position("sdp"), position("hdt"), position("xvdiu")], [Some(15), Some(19), Some(254)]);
+        for name in ["bogus", "sd", "sdq", "hdu", "vda", "1048576"] {
+            assert_eq!(position(name), None, "{name}");
+        }
         assert_eq!(guest_device("0"), "xvda");
         assert_eq!(guest_device("27"), "xvdab");
         assert_eq!(guest_device("xvdc"), "xvdc");

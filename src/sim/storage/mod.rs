@@ -10,7 +10,7 @@ pub mod tracking;
 mod tree;
 mod vhd;
 
-pub use devices::{guest_device, position, vbd_operations};
+pub use devices::{DEVICES, guest_device, position, vbd_operations};
 pub use operations::{Op, check, vdi_operations};
 pub use room::{allocated, check_growth, check_new, check_written, used, utilisation};
 pub use tree::{adopt, branch};

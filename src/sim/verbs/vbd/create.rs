@@ -77,8 +77,10 @@ pub fn make(pool: &mut Pool, new: &New) -> Outcome<String> {
     }
     let taken = pool.referring(Class::Vbd, "vm-uuid", new.vm);
     let device = if new.device == "autodetect" {
-        let is_free = |device: &String| taken.iter().all(|vbd| vbd.get("userdevice") != device);
-        (0..255_u32).map(|device| device.to_string()).find(is_free).unwrap_or_default()
+        let is_free =
+            |device: &u32| taken.iter().all(|vbd| storage::position(vbd.get("userdevice")) != Some(*device));
+        let first = (0..storage::DEVICES).find(is_free);
+        first.map_or_else(|| new.device.to_owned(), |device| device.to_string())
     } else {
         new.device.to_owned()
     };
