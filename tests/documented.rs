@@ -79,3 +79,28 @@ fn the_two_commands_come_first() {
     let first = readme.split("## ").next().unwrap();
     assert!(first.contains("\ncargo run --release -- demo\ncargo test\n"));
 }
+
+#[test]
+fn each_fault_from_the_field_names_a_test_that_is_there() {
+    fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path: PathBuf = entry.unwrap().path();
+            if path.is_dir() { files(&path, found) } else { found.push(path) }
+        }
+    }
+    let mut all = Vec::new();
+    for folder in ["src", "tests"] {
+        files(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &mut all);
+    }
+    let field = read("docs/field.md");
+    let rows = rows(&field, "# Faults from the field");
+    assert!(!rows.is_empty());
+    for row in rows {
+        let (module, name) = row[3].trim_matches('`').split_once("::").unwrap();
+        let file = format!("{module}.rs");
+        let is_there = |path: &PathBuf| {
+            path.ends_with(&file) && fs::read_to_string(path).unwrap().contains(&format!("fn {name}("))
+        };
+        assert!(all.iter().any(is_there), "no test {}", row[3]);
+    }
+}
