@@ -2,15 +2,20 @@
 //! system without it the name goes at once): a killed script leaves none, and nobody can put a link in their place.
 
 use crate::report::Result;
-use anyhow::Context;
+use anyhow::{Context, ensure};
+use rustix::process::geteuid;
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::time::{Duration, SystemTime};
 
-/// What files were called by releases that gave them names.
+/// How directories begin, and files of the releases that gave them names.
 const PREFIX: &str = "one-xcp-";
+/// So much longer than the script may take does a directory stay: the marketplace's driver sends what is in it.
+const DIRECTORY_KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// A file without a name, gone with its last reader.
 pub struct Staged {
@@ -37,17 +42,50 @@ impl Staged {
     }
 }
 
+/// A directory in `folder` that only this user may enter, for files that other programs of this user read by their name.
+/// One that an earlier call left is taken, if it is ours; tells whether it is new. One that nobody has removed goes as in
+/// [`Staged::new`].
+///
+/// # Errors
+///
+/// Somebody else has put something there.
+pub fn private_dir(folder: &Path, name: &str, limit: Duration) -> Result<(PathBuf, bool)> {
+    clear(folder, limit);
+    let path = folder.join(format!("{PREFIX}{name}"));
+    let cannot = || format!("cannot make a directory in STAGING_DIR {}", folder.display());
+    match fs::DirBuilder::new().mode(0o700).create(&path) {
+        Ok(()) => Ok((path, true)),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let found = fs::symlink_metadata(&path).with_context(cannot)?;
+            ensure!(
+                found.is_dir() && found.uid() == geteuid().as_raw() && found.mode() & 0o777 == 0o700,
+                "{} is not a directory of this user alone: look who has put it there, and remove it",
+                path.display()
+            );
+            Ok((path, false))
+        }
+        Err(error) => Err(error).with_context(cannot),
+    }
+}
+
 fn clear(folder: &Path, limit: Duration) {
     let now = SystemTime::now();
-    for file in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let is_ours = file.file_name().to_string_lossy().starts_with(PREFIX);
-        let changed =
-            file.metadata().ok().filter(fs::Metadata::is_file).and_then(|about| about.modified().ok());
-        let is_old =
-            changed.and_then(|changed| now.duration_since(changed).ok()).is_some_and(|age| age > limit);
-        if is_ours && is_old {
-            // It may be another user's; the new file matters more.
-            _ = fs::remove_file(file.path());
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
+            continue;
+        }
+        // Of the entry itself, not of what a link there leads to.
+        let Ok(about) = entry.metadata() else { continue };
+        let age = about.modified().ok().and_then(|changed| now.duration_since(changed).ok());
+        let is_older = |limit: Duration| age.is_some_and(|age| age > limit);
+        if about.uid() != geteuid().as_raw() {
+            continue;
+        }
+        // What cannot be removed matters less than the new file.
+        if about.is_file() && is_older(limit) {
+            _ = fs::remove_file(entry.path());
+        } else if about.is_dir() && is_older(limit.saturating_add(DIRECTORY_KEPT)) {
+            _ = fs::remove_dir_all(entry.path());
         }
     }
 }

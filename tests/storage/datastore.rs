@@ -3,6 +3,7 @@
 use crate::common::{Said, said, sparse_file};
 use crate::site::Site;
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 
 const MB: u64 = 1 << 20;
@@ -329,8 +330,44 @@ fn an_image_for_a_marketplace_is_put_into_a_file() {
     let message = site.message("rm", &[("vdi-uuid-11316", &source)]);
     let said = site.ds("export", "5", &message).ok();
     assert!(said.starts_with("<IMPORT_INFO><IMPORT_SOURCE><![CDATA["), "{said}");
-    let file = site.host.path("staging/one-image-5-export.qcow2");
-    assert!(said.contains(&file.display().to_string()) && fs::read(file).unwrap().starts_with(b"QFI"));
+    let folders: Vec<_> =
+        fs::read_dir(site.host.path("staging")).unwrap().map(|one| one.unwrap().path()).collect();
+    let [folder] = folders.as_slice() else { panic!("{folders:?}") };
+    let file = folder.join("image.qcow2");
+    assert!(said.contains(&format!("<IMPORT_SOURCE><![CDATA[{}]]>", file.display())), "{said}");
+    assert!(fs::read(file).unwrap().starts_with(b"QFI"));
+    assert!(said.contains(&format!("<DISPOSE_CMD><![CDATA[rm -rf {}]]>", folder.display())), "{said}");
+    assert_eq!(fs::metadata(folder).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn an_image_for_a_marketplace_goes_through_no_link_that_others_made() {
+    let site = Site::new();
+    let source = site.image();
+    let message = site.message("rm", &[("vdi-uuid-11316", &source)]);
+    let keys = site.host.path("authorized_keys");
+    fs::write(&keys, "the administrator's").unwrap();
+    let mut export = site.ds_command("export", "5");
+    // The name that earlier versions wrote to.
+    symlink(&keys, site.host.path("staging/one-image-5-export.qcow2")).unwrap();
+    said(&mut export, &message).ok();
+    // Where this one makes its directory there is somebody else's already: a link, one that all may write to.
+    let folder = site.host.path("staging/one-xcp-image-5-export");
+    fs::remove_dir_all(&folder).unwrap();
+    let home = site.host.path("home-of-another");
+    fs::create_dir(&home).unwrap();
+    symlink(&home, &folder).unwrap();
+    let line = said(&mut export, &message).failure();
+    assert!(line.contains("one-xcp-image-5-export is not a directory of this user alone"), "{line}");
+    fs::remove_file(&folder).unwrap();
+    fs::create_dir(&folder).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+    symlink(&keys, folder.join("image.qcow2")).unwrap();
+    said(&mut export, &message).failure();
+    assert_eq!(fs::read_dir(home).unwrap().count(), 0);
+    assert_eq!(fs::read_to_string(&keys).unwrap(), "the administrator's");
+    let line = said(export.env("STAGING_DIR", "staging"), &message).failure();
+    assert!(line.contains("must be an absolute path"), "{line}");
 }
 
 #[test]
