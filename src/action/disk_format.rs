@@ -1,12 +1,13 @@
 //! The format of a disk's file is what OpenNebula says (DISK/FORMAT, DRIVER), never what the file looks like: a guest may
 //! write a qcow2 header or a VHD footer into its raw disk.
 
-use crate::image::{Format, Image, detect};
+use crate::image::{FOREIGN_HEAD_BYTES, Format, Image, detect, foreign};
 use crate::one::Disk;
 use crate::one::disk::Medium;
 use crate::report::{self, Result};
 use anyhow::{Context, bail, ensure};
 use std::fs::{self, File};
+use std::io::Read;
 use std::path::Path;
 
 const MB: u64 = 1 << 20;
@@ -25,6 +26,9 @@ pub fn open(disk: &Disk, file: &Path, is_new: bool) -> Result<Image> {
     }
     let image = Image::open(file)?;
     if is_raw(image.format()) {
+        // What a guest may have written is raw, whatever it looks like.
+        let name = foreign_name(file).filter(|_| is_new && disk.image_id.is_some());
+        ensure!(name.is_none(), "{}", not_ours(&file.display().to_string(), name.unwrap_or_default()));
         return Ok(image);
     }
     let found = image.format();
@@ -78,17 +82,24 @@ fn said(disk: &Disk) -> Result<Option<Format>> {
         (_, "") => Ok(None),
         (_, name) => match name.parse() {
             Ok(format) => Ok(Some(format)),
-            Err(_) => bail!(
-                "the disk's FORMAT is {name:?}, which is none of raw, qcow2, vhd: convert its image with qemu-img \
-                 convert -O qcow2, and register it anew"
-            ),
+            Err(_) => bail!(not_ours("the disk's FORMAT", &format!("{name:?}"))),
         },
     }
+}
+
+fn not_ours(what: &str, name: &str) -> String {
+    format!(
+        "{what} is {name}, which is none of raw, qcow2, vhd: convert its image with qemu-img convert -O qcow2, and \
+         register it anew"
+    )
 }
 
 fn open_as(disk: &Disk, file: &Path, format: Format) -> Result<Image> {
     let found = found(file);
     let image = Image::open_as(file, format);
+    if let Some(name) = foreign_name(file).filter(|_| image.is_err()) {
+        return image.with_context(|| not_ours(&file.display().to_string(), name));
+    }
     match found {
         Some(found) if image.is_err() && !is_raw(format) && found != format => image.with_context(|| {
             format!(
@@ -107,6 +118,14 @@ fn open_as(disk: &Disk, file: &Path, format: Format) -> Result<Image> {
         }
         _ => image,
     }
+}
+
+/// Which format that is not ours the file looks like.
+fn foreign_name(file: &Path) -> Option<&'static str> {
+    fs::metadata(file).ok().filter(fs::Metadata::is_file)?;
+    let mut head = Vec::new();
+    File::open(file).ok()?.take(FOREIGN_HEAD_BYTES as u64).read_to_end(&mut head).ok()?;
+    foreign(&head)
 }
 
 /// What the file looks like; for words only.
@@ -206,6 +225,15 @@ mod tests {
         assert!(refused("", &path, false).contains("its guest may have written"));
         assert!(refused("<SAVE>YES</SAVE>", &path, true).contains("its guest may have written"));
         assert!(refused("<SIZE>1</SIZE>", &path, true).contains("of 4 MB, and the disk's SIZE is 1"));
+    }
+
+    #[test]
+    fn a_format_that_is_not_ours_is_refused_by_name_unless_a_guest_may_have_written_it() {
+        let (_folder, path) = file(b"vhdxfile");
+        assert!(refused("", &path, true).contains("disk.0 is vhdx, which is none of raw, qcow2, vhd"));
+        assert!(refused("<FORMAT>qcow2</FORMAT>", &path, true).contains("disk.0 is vhdx"));
+        assert_eq!(open(&disk(""), &path, false).unwrap().format(), Format::Raw);
+        assert_eq!(open(&disk("<FORMAT>raw</FORMAT>"), &path, true).unwrap().format(), Format::Raw);
     }
 
     /// Of 4 MiB.

@@ -17,7 +17,7 @@ pub fn run(call: &Call) -> Result<String> {
     if is_url(source.path) {
         return by_opennebula(call);
     }
-    let bytes = match source.decompressed_bytes()? {
+    let bytes = match source.told_bytes()? {
         Some(bytes) => bytes,
         None => match Image::open(Path::new(source.path)) {
             Ok(image) => image.virtual_size_bytes(),

@@ -3,6 +3,7 @@
 
 use crate::report::Result;
 use anyhow::{Context, ensure};
+use rustix::fs::fstatvfs;
 use rustix::process::geteuid;
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -16,6 +17,23 @@ use std::time::{Duration, SystemTime};
 const PREFIX: &str = "one-xcp-";
 /// So much longer than the script may take does a directory stay: the marketplace's driver sends what is in it.
 const DIRECTORY_KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// So much of the file system is left free, or a twentieth of a small one.
+const RESERVE_BYTES: u64 = 1 << 30;
+
+/// Makes sure that the file system of a staged file does not fill up: others use STAGING_DIR, too.
+pub fn has_room(file: &File) -> Result<()> {
+    let space = fstatvfs(file).context("cannot ask for the free space of STAGING_DIR")?;
+    let reserve = RESERVE_BYTES.min(space.f_blocks.saturating_mul(space.f_frsize) / 20);
+    let free = space.f_bavail.saturating_mul(space.f_frsize);
+    ensure!(
+        free > reserve,
+        "STAGING_DIR has {} MB left, of which {} stay free: make room or set another STAGING_DIR",
+        free >> 20,
+        reserve >> 20
+    );
+    Ok(())
+}
 
 /// A file without a name, gone with its last reader.
 pub struct Staged {

@@ -52,6 +52,9 @@ fn qcow2_vhd_and_vmdk_become_what_they_hold() {
             .args([&site.host.path("disk.raw"), &target])
             .status();
         let Ok(true) = made.map(|status| status.success()) else { continue };
+        // qemu-img rounds a VHD up to whole cylinders.
+        let size_mb = if format == "vpc" { "11" } else { "10" };
+        assert_eq!(site.ds("stat", "2", &site.cp_message(name, 10)).ok(), size_mb, "{format}");
         let answer = site.cp(name, 10).ok();
         let uuid = answer.split(' ').next().unwrap();
         let bytes = site.host.vdi_bytes(uuid);
@@ -368,6 +371,72 @@ fn an_image_for_a_marketplace_goes_through_no_link_that_others_made() {
     assert_eq!(fs::read_to_string(&keys).unwrap(), "the administrator's");
     let line = said(export.env("STAGING_DIR", "staging"), &message).failure();
     assert!(line.contains("must be an absolute path"), "{line}");
+}
+
+#[test]
+fn a_small_compressed_file_fills_no_disk() {
+    let site = Site::new();
+    // The head of a qcow2 of 10 MB, and zeros behind it.
+    let mut bomb = b"QFI\xfb\0\0\0\x02".to_vec();
+    bomb.resize(200 << 20, 0);
+    bomb[24..32].copy_from_slice(&(10 * MB).to_be_bytes());
+    fs::write(site.host.path("bomb"), bomb).unwrap();
+    Command::new("gzip").arg("-1").arg(site.host.path("bomb")).status().unwrap();
+    let before = site.host.dump();
+    let said = site.ds("stat", "2", &site.cp_message("bomb.gz", 10)).ok();
+    assert_eq!(said.trim(), "10");
+    let line = site.cp("bomb.gz", 10).failure();
+    assert!(line.contains("larger than 84 MB, which is what IMAGE/SIZE allows for"), "{line}");
+    site.host.is_as(&before);
+}
+
+#[test]
+fn a_vmdk_that_names_another_file_is_refused() {
+    let site = Site::new();
+    let mut vmdk = vec![0; 64 << 10];
+    vmdk[..4].copy_from_slice(b"KDMV");
+    let secret = site.host.path("secret");
+    fs::write(&secret, vec![b'x'; 1 << 20]).unwrap();
+    let descriptor = format!(
+        "# Disk DescriptorFile\nversion=1\nCID=1\nparentCID=ffffffff\ncreateType=\"monolithicFlat\"\n\
+         RW 2048 FLAT \"{}\" 0\n",
+        secret.display()
+    );
+    // No capacity, and where the descriptor is: qemu-img takes the extents that it names.
+    vmdk[4] = 1;
+    vmdk[28] = 1;
+    vmdk[36] = 20;
+    vmdk[512..512 + descriptor.len()].copy_from_slice(descriptor.as_bytes());
+    fs::write(site.host.path("disk.vmdk"), &vmdk).unwrap();
+    let packed = Command::new("gzip").arg("-kc").arg(site.host.path("disk.vmdk")).output().unwrap().stdout;
+    fs::write(site.host.path("packed.vmdk"), packed).unwrap();
+    let before = site.host.dump();
+    site.program("remotes/datastore/downloader.sh", "#!/bin/sh\ncat \"$TMPDIR/disk.vmdk\"\n");
+    for name in ["disk.vmdk", "packed.vmdk", "https://example.org/disk"] {
+        let line = site.cp(name, 1).failure();
+        assert!(line.contains("only a VMDK that holds all of its data"), "{line}");
+    }
+    let line = site.ds("stat", "2", &site.cp_message("disk.vmdk", 1)).failure();
+    assert!(line.contains("only a VMDK that holds all of its data"), "{line}");
+    site.host.is_as(&before);
+}
+
+#[test]
+fn formats_that_are_not_ours_are_refused_by_name() {
+    let site = Site::new();
+    let before = site.host.dump();
+    let mut vdi = vec![0; 1 << 20];
+    vdi[64..68].copy_from_slice(b"\x7f\x10\xda\xbe");
+    fs::write(site.host.path("disk"), &vdi).unwrap();
+    let packed = Command::new("gzip").arg("-kc").arg(site.host.path("disk")).output().unwrap().stdout;
+    fs::write(site.host.path("disk.gz"), packed).unwrap();
+    for name in ["disk", "disk.gz"] {
+        for script in ["stat", "cp"] {
+            let line = site.ds(script, "2", &site.cp_message(name, 1)).failure();
+            assert!(line.contains("is vdi, which is none of raw, qcow2, vhd"), "{script} {name}: {line}");
+        }
+    }
+    site.host.is_as(&before);
 }
 
 #[test]

@@ -21,6 +21,18 @@ pub fn is_out_of_order(head: &[u8]) -> bool {
     OUT_OF_ORDER.iter().any(|magic| head.starts_with(magic))
 }
 
+/// The size of the disk in such a format, in bytes, as its head tells: qcow2 (qemu docs/interop/qcow2.txt) at 24, a
+/// dynamic VHD in the copy of its footer at 48, VMDK in sectors at 12.
+pub fn virtual_size_bytes(head: &[u8]) -> Option<u64> {
+    let number = |at: usize| head.get(at..at + 8)?.try_into().ok();
+    let bytes = match head.first()? {
+        b'Q' => u64::from_be_bytes(number(24)?),
+        b'c' => u64::from_be_bytes(number(48)?),
+        _ => u64::from_le_bytes(number(12)?).checked_mul(512)?,
+    };
+    (is_out_of_order(head) && bytes > 0).then_some(bytes)
+}
+
 /// The program that takes the compression away; none if there is none.
 pub fn decompressor(head: &[u8]) -> Option<&'static str> {
     COMPRESSIONS.iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, program)| *program)
@@ -38,4 +50,25 @@ pub fn take(from: &mut impl Read) -> Result<Vec<u8>> {
     let mut head = Vec::new();
     from.take(HEAD_BYTES as u64).read_to_end(&mut head).context("cannot read the source")?;
     Ok(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::virtual_size_bytes;
+
+    #[test]
+    fn the_head_of_a_container_tells_the_size_of_its_disk() {
+        let head = |magic: &[u8], at: usize, number: [u8; 8]| {
+            let mut head = vec![0; 512];
+            head[..magic.len()].copy_from_slice(magic);
+            head[at..at + 8].copy_from_slice(&number);
+            virtual_size_bytes(&head)
+        };
+        assert_eq!(head(b"QFI\xfb", 24, 4096u64.to_be_bytes()), Some(4096));
+        assert_eq!(head(b"conectix", 48, 4096u64.to_be_bytes()), Some(4096));
+        assert_eq!(head(b"KDMV", 12, 8u64.to_le_bytes()), Some(4096));
+        assert_eq!(head(b"KDMV", 12, u64::MAX.to_le_bytes()), None);
+        assert_eq!(head(b"raw", 12, 8u64.to_le_bytes()), None);
+        assert_eq!(virtual_size_bytes(b"QFI\xfb"), None);
+    }
 }

@@ -5,14 +5,16 @@
 
 mod head;
 mod staged;
+mod vmdk;
 
 use super::MB;
-use crate::image::Image;
+use crate::image::{Image, MAX_VHD_BYTES, foreign};
 use crate::process;
 use crate::producer::Producer;
 use crate::report::Result;
 use crate::signal::Stop;
 use anyhow::{Context, bail, ensure};
+use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -51,7 +53,9 @@ pub enum Content {
 /// Whether it is a URL, and not a file here.
 pub fn is_url(path: &str) -> bool {
     path.split_once("://").is_some_and(|(scheme, _)| {
-        !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+        // RFC 3986, 3.1; one that begins with `-` would be an option of the program that gets it.
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
     })
 }
 
@@ -68,16 +72,24 @@ impl Source<'_> {
         match head::decompressor(&head).filter(|_| !self.no_decompress) {
             Some(program) => self.open_stream(Command::new(program).arg("-dc").arg("--").arg(path)),
             None if head.starts_with(head::VMDK) => self.open_vmdk(path),
-            None => Ok(Content::Image { image: Image::open(path)? }),
+            None => {
+                self.check_ours(&head)?;
+                Ok(Content::Image { image: Image::open(path)? })
+            }
         }
     }
 
-    /// How many bytes a compressed local file holds; the whole of it is decompressed for that, as no format tells
-    /// it reliably. None: it is not compressed.
-    pub fn decompressed_bytes(&self) -> Result<Option<u64>> {
+    /// The size of the disk in a compressed local file or in a VMDK; none for other files. A compressed raw disk is
+    /// decompressed as a whole for that, as no format tells it reliably; the others tell it in their first bytes.
+    pub fn told_bytes(&self) -> Result<Option<u64>> {
         let path = Path::new(self.path);
         let head = head::of_file(path)?;
         let Some(program) = head::decompressor(&head).filter(|_| !self.no_decompress) else {
+            if head.starts_with(head::VMDK) {
+                let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+                return vmdk::check(&file, self.path).map(Some);
+            }
+            self.check_ours(&head)?;
             return Ok(None);
         };
         let mut command = Command::new(program);
@@ -85,10 +97,12 @@ impl Source<'_> {
             Producer::start(command.arg("-dc").arg("--").arg(path), self.limit, self.stop)?;
         let head = head::take(&mut from)?;
         if head::is_out_of_order(&head) {
-            let staged = self.stage(producer, &head, from)?;
-            return Ok(Some(Image::open(&staged.path())?.virtual_size_bytes()));
+            let size = head::virtual_size_bytes(&head);
+            return size.map(Some).with_context(|| format!("{} has no size in its header", self.path));
         }
-        let rest = std::io::copy(&mut from, &mut std::io::sink())?;
+        self.check_ours(&head)?;
+        let rest = std::io::copy(&mut from.take(MAX_VHD_BYTES), &mut std::io::sink())?;
+        ensure!(rest < MAX_VHD_BYTES, "{} holds more than the 2040 GiB of the largest disk", self.path);
         producer.finish()?;
         Ok(Some(head.len() as u64 + rest))
     }
@@ -124,14 +138,26 @@ impl Source<'_> {
         if head::is_out_of_order(&head) {
             let staged = self.stage(producer, &head, from)?;
             if head.starts_with(head::VMDK) {
-                return self.open_vmdk(&staged.path());
+                return self.convert_vmdk(&staged);
             }
             return Ok(Content::Image { image: Image::open(&staged.path())? });
         }
+        self.check_ours(&head)?;
         let size_mb = self.size_mb.filter(|size| *size > 0);
         let size_bytes = MB * size_mb.with_context(|| format!("nobody tells the size of {}", self.path))?;
         let from = std::io::Cursor::new(head).chain(from);
         Ok(Content::Stream { producer, from: Box::new(from), size_bytes })
+    }
+
+    /// Else a container's own bytes would become the disk.
+    fn check_ours(&self, head: &[u8]) -> Result<()> {
+        match foreign(head) {
+            Some(name) => bail!(
+                "{} is {name}, which is none of raw, qcow2, vhd: convert it with qemu-img convert -O qcow2",
+                self.path
+            ),
+            None => Ok(()),
+        }
     }
 
     fn check_sum(&self, program: &str, wanted: &str) -> Result<()> {
@@ -159,5 +185,20 @@ impl Content {
             Content::Image { image } => image.virtual_size_bytes(),
             Content::Stream { size_bytes, .. } => *size_bytes,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_url;
+
+    #[test]
+    fn a_scheme_begins_with_a_letter() {
+        assert!(["http://host/a", "s3+x://b", "docker://alpine"].into_iter().all(is_url));
+        assert!(
+            ["/var/tmp/a", "-o://x", "--proxy://x", "1a://x", "://x", "a b://x"]
+                .into_iter()
+                .all(|p| !is_url(p))
+        );
     }
 }
