@@ -6,7 +6,7 @@ use one_xcp::one::{Element, Vm};
 use one_xcp::report::one_line;
 
 fuzz_target!(|text: &str| {
-    let vm = Element::parse("the deployment file", text).and_then(|element| Vm::read(&element));
+    let vm = Element::parse("the deployment file", text).and_then(|element| Vm::read(element));
     if let Err(error) = vm {
         assert!(!one_line(&format!("{error:#}")).contains('\n'));
     }

@@ -42,13 +42,13 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let vm = &message.vm;
     let element = hotplug::device(vm, &["NIC", ALIAS, "PCI"])?;
     ensure!(
-        element.name != "PCI",
+        element.name() != "PCI",
         "XAPI passes PCI devices through only to VMs that it starts: attach the NIC while the VM is powered off"
     );
     let identity = caller.identity(Some(&message), args.vm_id);
     let xe = caller.xe(&conf, &args.host)?;
     let _lock = Caller::lock(&xe, Some(vm.vm_id))?;
-    if element.name == ALIAS {
+    if element.name() == ALIAS {
         return alias::attach(&xe, &identity, &args.deploy_id, vm, element);
     }
     let nic = vm.nics.iter().find(|nic| element.text("NIC_ID") == nic.nic_id.to_string());

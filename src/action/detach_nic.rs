@@ -35,14 +35,14 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
         None => None,
     };
     ensure!(
-        element.is_none_or(|element| element.name != "PCI"),
+        element.is_none_or(|element| element.name() != "PCI"),
         "XAPI takes PCI devices only from VMs that are powered off"
     );
     let identity = caller.identity(message.as_ref(), args.vm_id);
     let xe = caller.xe(&conf, &args.host)?;
     let _lock = Caller::lock(&xe, identity.vm_id())?;
     // Its MAC address may be its parent's, which stays.
-    if let (Some(message), Some(element)) = (&message, element.filter(|element| element.name == ALIAS)) {
+    if let (Some(message), Some(element)) = (&message, element.filter(|element| element.name() == ALIAS)) {
         return alias::detach(&xe, &identity, &args.deploy_id, &message.vm, element);
     }
     let (there, vifs) =

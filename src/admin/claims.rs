@@ -49,7 +49,7 @@ impl Claims {
 
     /// `<VM_POOL>`, or the `<VM>` of `onevm show -x`.
     fn of_xml(root: &Element) -> Result<Claims> {
-        let vms: Vec<&Element> = match root.name.as_str() {
+        let vms: Vec<&Element> = match root.name() {
             "VM_POOL" => root.all("VM").collect(),
             "VM" => vec![root],
             other => bail!("the list of OpenNebula's VMs is a {other}, not the VM_POOL of onevm list -x"),

@@ -36,9 +36,9 @@ impl DatastoreRequest {
     pub fn parse(id: u32, text: String) -> Result<DatastoreRequest> {
         let root = Element::parse("the datastore's message", &text)?;
         ensure!(
-            root.name == "DS_DRIVER_ACTION_DATA",
+            root.name() == "DS_DRIVER_ACTION_DATA",
             "the message is a {}, not a DS_DRIVER_ACTION_DATA",
-            root.name
+            root.name()
         );
         let part = |name: &str| root.all(name).next().cloned().unwrap_or_default();
         Ok(DatastoreRequest {

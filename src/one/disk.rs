@@ -61,9 +61,9 @@ impl Disk {
         // image may hold whatever bytes, also such as name another user's VDI.
         let origin = if disk.text("TM_MAD") == "xcp" { Origin::Vdi } else { Origin::File };
         let limits =
-            disk.children.iter().filter(|child| is_io_limit(&child.name) && !child.text.trim().is_empty());
+            disk.children.iter().filter(|child| is_io_limit(child.name()) && !child.text.trim().is_empty());
         Ok(Disk {
-            path: disk.path.clone(),
+            path: disk.path(),
             disk_id: disk.need("DISK_ID")?,
             target: disk.text("TARGET").to_owned(),
             origin,
@@ -80,7 +80,7 @@ impl Disk {
                 .unwrap_or_default()
                 .to_owned(),
             size_mb: disk.get("SIZE")?.unwrap_or(0),
-            io_limits: limits.map(|limit| (limit.name.clone(), limit.text.trim().to_owned())).collect(),
+            io_limits: limits.map(|limit| (limit.name().to_owned(), limit.text.trim().to_owned())).collect(),
         })
     }
 

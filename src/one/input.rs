@@ -16,12 +16,26 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Reads standard input whole, plain or base64; `what` names the document in errors.
+/// Reads a document whole, plain or base64; `what` names it in errors.
 pub fn read(what: &str, from: impl Read) -> Result<String> {
+    decode(what, bytes(what, from)?)
+}
+
+/// The same, where there may be none: nothing but blanks.
+pub fn read_optional(what: &str, from: impl Read) -> Result<Option<String>> {
+    let bytes = bytes(what, from)?;
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Ok(None);
+    }
+    decode(what, bytes).map(Some)
+}
+
+/// All of it, within the limit.
+pub fn bytes(what: &str, from: impl Read) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(MAX_BYTES + 1).read_to_end(&mut bytes).with_context(|| format!("cannot read {what}"))?;
     ensure!(bytes.len() as u64 <= MAX_BYTES, "{what} is larger than {} MB", MAX_BYTES >> 20);
-    decode(what, bytes)
+    Ok(bytes)
 }
 
 /// Plain XML as it is; anything else must be base64 of XML.
@@ -31,7 +45,8 @@ pub fn decode(what: &str, bytes: Vec<u8>) -> Result<String> {
         None => bail!("{what} is empty"),
         Some('<') => Ok(text),
         Some(_) => {
-            let packed: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+            let mut packed = text.into_bytes();
+            packed.retain(|byte| !byte.is_ascii_whitespace());
             let plain = BASE64.decode(packed).with_context(|| format!("{what} is neither XML nor base64"))?;
             let text = utf8(what, plain)?;
             ensure!(text.trim_start().starts_with('<'), "{what} is base64, but not of XML");

@@ -4,8 +4,10 @@
 use super::{Element, Vm, input};
 use crate::report::Result;
 use anyhow::{Context, bail};
-use std::io::{IsTerminal, Read, stdin};
+use std::io::{IsTerminal, stdin};
 use std::path::{Path, PathBuf};
+
+const WHAT: &str = "the message on standard input";
 
 /// The message of an action on a VM that is already deployed.
 #[derive(Debug)]
@@ -47,27 +49,23 @@ impl Message {
         if stdin().is_terminal() {
             return Ok(None);
         }
-        let mut bytes = Vec::new();
-        stdin().read_to_end(&mut bytes).context("cannot read the message on standard input")?;
-        if bytes.iter().all(u8::is_ascii_whitespace) {
-            return Ok(None);
-        }
-        Message::parse(&input::decode("the message on standard input", bytes)?).map(Some)
+        input::read_optional(WHAT, stdin().lock())?.map(|text| Message::parse(&text)).transpose()
     }
 
     /// Reads `<VMM_DRIVER_ACTION_DATA>`, or the bare `<VM>` that some scripts get.
     pub fn parse(text: &str) -> Result<Message> {
-        let root = Element::parse("the message on standard input", text)?;
-        match root.name.as_str() {
+        let mut root = Element::parse(WHAT, text)?;
+        match root.name() {
             "VM" => Ok(Message {
-                vm: Vm::read(&root)?,
+                vm: Vm::read(root)?,
                 vm_folder: None,
                 system_sr: None,
                 datastore: SystemDatastore::default(),
                 target_folder: None,
             }),
             "VMM_DRIVER_ACTION_DATA" => {
-                let vm = Vm::read(&rooted(root.child("VM")?.clone()))?;
+                let vm = root.take("VM").context("VMM_DRIVER_ACTION_DATA/VM is missing")?;
+                let vm = Vm::read(vm)?;
                 let system = root.all("DATASTORE").next().and_then(|store| store.all("TEMPLATE").next());
                 let system_sr = system.map_or("", |template| template.text("XCP_SR")).to_owned();
                 let system_sr = Some(system_sr).filter(|sr| !sr.is_empty());
@@ -83,19 +81,7 @@ impl Message {
                     target_folder: (!target.is_empty()).then(|| PathBuf::from(target)),
                 })
             }
-            other => bail!("the message on standard input is a {other}, not a VMM_DRIVER_ACTION_DATA"),
+            other => bail!("{WHAT} is a {other}, not a VMM_DRIVER_ACTION_DATA"),
         }
     }
-}
-
-/// Paths in errors begin with VM, whatever the VM came wrapped in.
-fn rooted(mut vm: Element) -> Element {
-    fn shorten(element: &mut Element) {
-        if let Some(path) = element.path.strip_prefix("VMM_DRIVER_ACTION_DATA/") {
-            element.path = path.to_owned();
-        }
-        element.children.iter_mut().for_each(shorten);
-    }
-    shorten(&mut vm);
-    vm
 }

@@ -5,7 +5,7 @@ use super::input;
 use crate::report::Result;
 use anyhow::Context;
 use serde::Deserialize;
-use std::io::{IsTerminal, Read, stdin};
+use std::io::{IsTerminal, stdin};
 
 /// The parts that the monitoring client and its probes use.
 #[derive(Debug, Deserialize, PartialEq, Eq)]
@@ -110,12 +110,7 @@ impl MonitorConfiguration {
         if stdin().is_terminal() {
             return Ok(None);
         }
-        let mut bytes = Vec::new();
-        stdin().read_to_end(&mut bytes).context("cannot read the monitoring configuration")?;
-        if bytes.iter().all(u8::is_ascii_whitespace) {
-            return Ok(None);
-        }
-        input::decode("the monitoring configuration", bytes).map(Some)
+        input::read_optional("the monitoring configuration", stdin().lock())
     }
 
     /// Reads the document. Its lists come interleaved with other elements.

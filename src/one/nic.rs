@@ -31,7 +31,7 @@ impl Nic {
     /// Reads a NIC.
     pub fn read(nic: &Element) -> Result<Nic> {
         Ok(Nic {
-            path: nic.path.clone(),
+            path: nic.path(),
             nic_id: nic.need("NIC_ID")?,
             bridge: nic.text("BRIDGE").to_owned(),
             mac: nic.text("MAC").to_ascii_lowercase(),

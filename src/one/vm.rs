@@ -39,9 +39,10 @@ pub struct ContextDisc {
 
 impl Vm {
     /// Reads a `<VM>`.
-    pub fn read(vm: &Element) -> Result<Vm> {
-        ensure!(vm.name == "VM", "the document is a {}, not a VM", vm.name);
-        let template = vm.child("TEMPLATE")?.clone();
+    pub fn read(mut vm: Element) -> Result<Vm> {
+        ensure!(vm.name() == "VM", "the document is a {}, not a VM", vm.name());
+        let template = vm.take("TEMPLATE").with_context(|| format!("{}/TEMPLATE is missing", vm.path()))?;
+        let user_template = vm.take("USER_TEMPLATE").unwrap_or_default();
         let vcpu: u32 = template.get("VCPU")?.unwrap_or(1);
         let memory_mb: u64 = template.need("MEMORY")?;
         let cpu: f64 = template.get("CPU")?.unwrap_or(1.0);
@@ -63,11 +64,11 @@ impl Vm {
             memory_mb,
             memory_max_mb,
             disks: template.all("DISK").map(Disk::read).collect::<Result<_>>()?,
-            snapshotted_disks: snapshotted_disks(vm)?,
+            snapshotted_disks: snapshotted_disks(&vm)?,
             nics: Nic::all(&template)?,
             context,
-            ds_id: last_datastore(vm)?,
-            user_template: vm.all("USER_TEMPLATE").next().cloned().unwrap_or_default(),
+            ds_id: last_datastore(&vm)?,
+            user_template,
             template,
         })
     }

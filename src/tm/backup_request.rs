@@ -1,10 +1,12 @@
 //! What OpenNebula tells the scripts of a backup on standard input: the VM's document (one_vmm_exec.rb `backup`).
 
 use super::show;
-use crate::one::Element;
+use crate::one::{Element, input};
 use crate::report::Result;
 use anyhow::{Context, ensure};
-use std::io::{IsTerminal, Read, stdin};
+use std::io::{IsTerminal, stdin};
+
+const WHAT: &str = "the VM on standard input";
 
 /// The VM, and what of it is wanted.
 pub struct BackupRequest {
@@ -18,18 +20,15 @@ pub struct BackupRequest {
 impl BackupRequest {
     /// Reads it; by hand, without one, OpenNebula is asked.
     pub fn read(vm_id: u32) -> Result<BackupRequest> {
-        let mut text = String::new();
-        if !stdin().is_terminal() {
-            stdin().read_to_string(&mut text).context("cannot read the VM on standard input")?;
-        }
-        if text.trim().is_empty() {
-            show::vm(vm_id)?.xml().clone_into(&mut text);
-        }
-        BackupRequest::parse(text)
+        let sent = if stdin().is_terminal() { None } else { input::read_optional(WHAT, stdin().lock())? };
+        BackupRequest::parse(match sent {
+            Some(text) => text,
+            None => show::vm(vm_id)?.xml().to_owned(),
+        })
     }
 
     fn parse(text: String) -> Result<BackupRequest> {
-        let root = Element::parse("the VM on standard input", &text)?;
+        let root = Element::parse(WHAT, &text)?;
         let config = root.all("BACKUPS").next().and_then(|backups| backups.all("BACKUP_CONFIG").next());
         let mut increment = None;
         if let Some(config) = config {

@@ -231,7 +231,7 @@ mod tests {
         let text = format!(
             "<VM><ID>1</ID><TEMPLATE><MEMORY>64</MEMORY><OS>{os}</OS>{devices}{nics}</TEMPLATE></VM>"
         );
-        Vm::read(&Element::parse("the test", &text).unwrap()).unwrap()
+        Vm::read(Element::parse("the test", &text).unwrap()).unwrap()
     }
 
     /// The places as `id=device`, in the order of the devices; `c` behind that of the CD drive.

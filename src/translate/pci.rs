@@ -30,14 +30,14 @@ fn address(pci: &Element) -> Result<String> {
     let text = pci.text("ADDRESS");
     let numbers: Option<Vec<u32>> =
         text.split([':', '.']).map(|part| u32::from_str_radix(part, 16).ok()).collect();
-    let numbers = numbers.with_context(|| format!("{}/ADDRESS is {text:?}: no PCI address", pci.path))?;
+    let numbers = numbers.with_context(|| format!("{}/ADDRESS is {text:?}: no PCI address", pci.path()))?;
     let (domain, bus, slot, function) = match *numbers.as_slice() {
         [domain, bus, slot, function] => (domain, bus, slot, function),
         [bus, slot, function] => (0, bus, slot, function),
-        _ => anyhow::bail!("{}/ADDRESS is {text:?}: no PCI address", pci.path),
+        _ => anyhow::bail!("{}/ADDRESS is {text:?}: no PCI address", pci.path()),
     };
     let fits = domain <= 0xffff && bus <= 0xff && slot <= 0x1f && function <= 7;
-    ensure!(fits, "{}/ADDRESS is {text:?}: no PCI address", pci.path);
+    ensure!(fits, "{}/ADDRESS is {text:?}: no PCI address", pci.path());
     Ok(format!("{domain:04x}:{bus:02x}:{slot:02x}.{function:x}"))
 }
 

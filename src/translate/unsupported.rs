@@ -62,7 +62,7 @@ pub fn warnings(vm: &Vm) -> Vec<String> {
     }
     let mut note = |place: &Element, name: &str, why: &str| {
         if place.all(name).any(|given| !given.text.trim().is_empty() || !given.children.is_empty()) {
-            warnings.push(format!("{}/{name} is not honoured: {why}", place.path));
+            warnings.push(format!("{}/{name} is not honoured: {why}", place.path()));
         }
     };
     for (name, why) in TEMPLATE {
@@ -124,7 +124,7 @@ fn devices(vm: &Vm, warnings: &mut Vec<String>) {
     for pci in vm.template.all("PCI").filter(|pci| super::pci::is_mediated(pci)) {
         warnings.push(format!(
             "{} is not honoured: XAPI passes whole devices through, no mediated ones",
-            pci.path
+            pci.path()
         ));
     }
     if super::pci::has_tpm(vm) {

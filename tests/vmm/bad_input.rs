@@ -30,6 +30,23 @@ fn documents_that_are_none() {
     let bomb = b"<!DOCTYPE a [<!ENTITY b \"bbbb\"><!ENTITY c \"&b;&b;&b;&b;\">]><VM><ID>&c;</ID></VM>";
     refused(&host, bomb, "declares a document type");
     refused(&host, b"<IMAGE/>", "is a IMAGE, not a VM");
+    let elements = format!("<VM>{}</VM>", "<a/>".repeat(1_000_000));
+    refused(&host, elements.as_bytes(), "has too many elements for its length");
+}
+
+#[test]
+fn messages_larger_than_any_of_opennebula_are_not_read_to_their_end() {
+    let host = Host::new();
+    let uuid = host.deploy().ok();
+    let before = host.dump();
+    let message = [b"<VMM_DRIVER_ACTION_DATA>".as_slice(), &vec![b' '; 40 << 20]].concat();
+    let line = host.deploy_document("xcp-a", &message).failure();
+    assert!(line.contains("the deployment file is larger than 32 MB"), "{line}");
+    for action in ["cancel", "shutdown", "poll"] {
+        let line = host.run(action, &[&uuid, "xcp-a", "1", "xcp-a"], &message).failure();
+        assert!(line.contains("the message on standard input is larger than 32 MB"), "{line}");
+    }
+    assert_eq!(host.dump(), before);
 }
 
 #[test]

@@ -54,7 +54,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let conf = caller.conf()?;
     let xe = caller.xe(&conf, &args.host)?;
     let document = Element::parse("the deployment file", &deployment(&args.deployment_file)?)?;
-    let vm = Vm::read(&document)?;
+    let vm = Vm::read(document)?;
     let identity = Identity::of_vm(&vm, &caller.called_as);
     let lock = Caller::lock(&xe, Some(vm.vm_id))?;
     if let Some(uuid) = imported::start(&xe, &identity, &vm, &args.host)? {

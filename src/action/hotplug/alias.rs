@@ -25,7 +25,7 @@ pub fn detach(xe: &Xe, identity: &Identity, uuid: &Uuid, vm: &Vm, alias: &Elemen
 fn parent<'a>(vm: &'a Vm, alias: &Element) -> Result<&'a Nic> {
     let parent_id: u32 = alias.need("PARENT_ID")?;
     let found = vm.nics.iter().find(|nic| nic.nic_id == parent_id);
-    found.with_context(|| format!("{}/PARENT_ID is {parent_id}, and the VM has no such NIC", alias.path))
+    found.with_context(|| format!("{}/PARENT_ID is {parent_id}, and the VM has no such NIC", alias.path()))
 }
 
 /// Lets the VIF of the NIC as it is now pass what its addresses say; fails back to what it was before.

@@ -33,7 +33,7 @@ pub fn message(argument: Option<&str>) -> Result<Message> {
 
 /// The element of one of these names that the action is about: OpenNebula marks it.
 pub fn device<'a>(vm: &'a Vm, names: &[&str]) -> Result<&'a Element> {
-    let meant = |element: &&Element| names.contains(&element.name.as_str()) && element.is_yes("ATTACH");
+    let meant = |element: &&Element| names.contains(&element.name()) && element.is_yes("ATTACH");
     let found: Vec<&Element> = vm.template.children.iter().filter(meant).collect();
     match found.as_slice() {
         [device] => Ok(device),
@@ -60,8 +60,7 @@ pub fn is_live(uuid: &Uuid, vm: &Pluggable) -> Result<bool> {
 
 /// Says what of these devices XAPI cannot do.
 pub fn warn_of(vm: &Vm, element: &Element, disks: Vec<Disk>, nics: Vec<Nic>) {
-    let template =
-        Element { path: vm.template.path.clone(), children: vec![element.clone()], ..Element::default() };
+    let template = vm.template.with_only(element.clone());
     let only = Vm { template, disks, nics, context: None, ..vm.clone() };
     for warning in unsupported::warnings(&only) {
         report::warn(warning);

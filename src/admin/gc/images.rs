@@ -21,9 +21,9 @@ impl Images {
         let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
         let root = Element::parse(WHAT, &input::decode(WHAT, bytes)?)?;
         ensure!(
-            root.name == "IMAGE_POOL",
+            root.name() == "IMAGE_POOL",
             "{WHAT} is a {}, not the IMAGE_POOL of oneimage list -x",
-            root.name
+            root.name()
         );
         let mut images = Images { sources: HashSet::new(), highest_id: 0 };
         for image in root.all("IMAGE") {

@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn its_documents_are_read_as_onedss() {
         let vm = TrialVm::make("xcp-a").unwrap();
-        let deployed = Vm::read(&Element::parse("the deployment file", &vm.deployment()).unwrap()).unwrap();
+        let deployed = Vm::read(Element::parse("the deployment file", &vm.deployment()).unwrap()).unwrap();
         assert_eq!((deployed.vm_id, deployed.disks.len(), deployed.ds_id), (vm.vm_id, 1, Some(0)));
         let more = disk(2, "xvdb", "<ATTACH>YES</ATTACH>");
         let message = Message::parse(&vm.message("u", super::HOTPLUG, &[&more])).unwrap();
