@@ -1,5 +1,6 @@
 //! The OS section → how XAPI boots the VM.
 
+use super::dom0;
 use crate::one::Vm;
 use crate::one::disk::Medium;
 use crate::report::Result;
@@ -23,6 +24,12 @@ pub fn params(vm: &Vm) -> Result<Vec<(String, String)>> {
     let bootloader = os.text("BOOTLOADER");
     if machine(vm) != Machine::Pv {
         return Ok(hvm(vm));
+    }
+    for (name, param) in [("KERNEL", "PV-kernel"), ("INITRD", "PV-ramdisk"), ("BOOTLOADER", "PV-bootloader")]
+    {
+        if !os.text(name).is_empty() {
+            dom0::check(&format!("VM/TEMPLATE/OS/{name}"), param, os.text(name))?;
+        }
     }
     let set = [
         // An empty policy is what makes a VM paravirtualized (xapi xapi_vm_helpers.ml derive_domain_type).

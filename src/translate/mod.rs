@@ -3,6 +3,7 @@
 pub mod boot;
 pub mod cpu;
 pub mod device;
+mod dom0;
 pub mod figure;
 pub mod mark;
 pub mod memory;

@@ -1,5 +1,6 @@
 //! FEATURES, INPUT, VIDEO and the keyboard's layout → XAPI's `platform` map.
 
+use super::dom0;
 use crate::one::Vm;
 use crate::report::Result;
 
@@ -28,6 +29,7 @@ pub fn params(vm: &Vm) -> Result<Vec<(String, String)>> {
     }
     let keymap = vm.section("GRAPHICS").text("KEYMAP").to_owned();
     if !keymap.is_empty() {
+        dom0::check("VM/TEMPLATE/GRAPHICS/KEYMAP", "platform:keymap", &keymap)?;
         set("keymap", keymap);
     }
     if let Some(vram_kib) = video.get::<u64>("VRAM")? {

@@ -1,5 +1,6 @@
 //! RAW TYPE=xcp → parameters that go to XAPI as they are.
 
+use super::dom0;
 use crate::one::Vm;
 use crate::report::Result;
 use anyhow::{Context, ensure};
@@ -48,5 +49,6 @@ fn parameter(pair: &str) -> Result<(String, String)> {
         MAPS.join("KEY, "),
         PARAMS.join(", ")
     );
+    dom0::check(&format!("VM/TEMPLATE/RAW/DATA: {key}"), key, value.trim())?;
     Ok((key.to_owned(), value.trim().to_owned()))
 }

@@ -50,6 +50,37 @@ fn messages_larger_than_any_of_opennebula_are_not_read_to_their_end() {
 }
 
 #[test]
+fn values_that_dom0_must_not_get() {
+    let host = Host::new();
+    for (old, new, words) in [
+        (
+            "<GRAPHICS>",
+            "<GRAPHICS><KEYMAP>../../etc/x</KEYMAP>",
+            "VM/TEMPLATE/GRAPHICS/KEYMAP is \"../../etc/x\"",
+        ),
+        ("<OS>", "<OS><KERNEL>/etc/shadow</KERNEL>", "VM/TEMPLATE/OS/KERNEL is \"/etc/shadow\""),
+        (
+            "<OS>",
+            "<OS><KERNEL>/boot/guest/k</KERNEL><INITRD>/boot/guest/../x</INITRD>",
+            "VM/TEMPLATE/OS/INITRD is \"/boot/guest/../x\"",
+        ),
+        ("<OS>", "<OS><BOOTLOADER>/bin/sh</BOOTLOADER>", "VM/TEMPLATE/OS/BOOTLOADER is \"/bin/sh\""),
+        (
+            "platform:viridian=true",
+            "platform:hvm_serial=file:/root/.profile",
+            "VM/TEMPLATE/RAW/DATA: platform:hvm_serial is \"file:/root/.profile\"",
+        ),
+        (
+            "platform:viridian=true",
+            "PV-bootloader-args=--output=/x",
+            "VM/TEMPLATE/RAW/DATA: PV-bootloader-args: \"--output=/x\" is not one of",
+        ),
+    ] {
+        refused(&host, &with(old, new), words);
+    }
+}
+
+#[test]
 fn values_that_cannot_be() {
     let host = Host::new();
     let cases = [
