@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use one_xcp::image::{BLOCK_BYTES, Format, Image, LastFooter, vhd_to_file};
+use one_xcp::image::{BLOCK_BYTES, BackingFolders, Format, Image, LastFooter, vhd_to_file};
 use std::fs::{self, File};
 use std::io::Cursor;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -166,6 +166,38 @@ fn a_backing_file_is_refused_by_name() {
             text(&base)
         );
         assert_eq!(error, wanted);
+    }
+}
+
+#[test]
+fn a_chain_of_backing_files_reads_as_qemu_reads_it() {
+    let dir = TempDir::new().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let raw = sample(dir.path(), 7 * MIB + 512);
+    // Different clusters and versions, a disk that grew, a base that is raw.
+    if !qemu_img(&["create", "-q", "-f", "qcow2", "-F", "raw", "-b", text(&raw), text(&at("1"))]) {
+        return;
+    }
+    let second = at("2");
+    let options = ["-o", "compat=0.10,cluster_size=4096", "-F", "qcow2", "-b", "1", text(&second), "9M"];
+    qemu_img(&[&["create", "-q", "-f", "qcow2"], &options[..]].concat());
+    qemu_img(&["create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", text(&at("2")), text(&at("3"))]);
+    for (image, offset, write) in
+        [("1", MIB, "write -P 7"), ("2", MIB, "write -P 8"), ("3", MIB + 4096, "write -z")]
+    {
+        let command = format!("{write} {offset} 65536");
+        let written = Command::new("qemu-io").args(["-f", "qcow2", "-c", &command]).arg(at(image)).output();
+        assert!(written.is_ok_and(|output| output.status.success()), "qemu-io {command}");
+    }
+    let folders = BackingFolders::new([dir.path()]);
+    for image in ["1", "2", "3"] {
+        let (flat, ours) = (at("flat"), at("ours.vhd"));
+        qemu_img(&["convert", "-f", "qcow2", "-O", "raw", text(&at(image)), text(&flat)]);
+        let mut chain = Image::open_chain(&at(image), Format::Qcow2, &folders).unwrap();
+        let size = vdi_size(&chain);
+        chain.write_vhd(&mut File::create(&ours).unwrap(), size, LastFooter::AfterBlocks).unwrap();
+        qemu_img(&["compare", "-f", "vpc", "-F", "raw", text(&ours), text(&flat)]);
+        assert!(Image::open_as(&at(image), Format::Qcow2).is_err(), "{image}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! The format of a disk's file is what OpenNebula says (DISK/FORMAT, DRIVER), never what the file looks like: a guest may
 //! write a qcow2 header or a VHD footer into its raw disk.
 
-use crate::image::{FOREIGN_HEAD_BYTES, Format, Image, detect, foreign};
+use crate::image::{BackingFolders, FOREIGN_HEAD_BYTES, Format, Image, detect, foreign};
 use crate::one::Disk;
 use crate::one::disk::Medium;
 use crate::report::{self, Result};
@@ -62,13 +62,27 @@ pub fn size_to_write(disk: &Disk, format: Format, file: &Path) -> Result<Option<
     }
     if !is_raw(format) {
         // What is there now is replaced, whatever it is.
-        return Ok(Image::open_as(file, format).map_or(said, |image| Some(image.virtual_size_bytes())));
+        let image = Image::open_chain(file, format, &backing(disk, file));
+        return Ok(image.map_or(said, |image| Some(image.virtual_size_bytes())));
     }
     let length = fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?.len();
     // Earlier versions told the format by the content, and may have filled the VDI from a qcow2 or VHD that OpenNebula
     // calls raw: such a file is shorter than its disk.
     let is_shorter = said.filter(|said| length < *said);
     Ok(Some(is_shorter.filter(|_| found(file).is_some_and(|found| !is_raw(found))).unwrap_or(length)))
+}
+
+/// Where the backing files of a disk's qcow2 may be. OpenNebula's drivers `shared` and `qcow2` make `disk.N.snap/0` with
+/// the image as backing file, and one file more for each disk snapshot; those of the image lie in its datastore.
+pub fn backing(disk: &Disk, file: &Path) -> BackingFolders {
+    let Some(vm_folder) = file.parent() else { return BackingFolders::default() };
+    let snapshots = vm_folder.join(format!("disk.{}.snap", disk.disk_id));
+    let datastores = |folder: &Path| fs::canonicalize(folder.parent()?).ok();
+    let datastore = Path::new(&disk.source).parent().filter(|folder| {
+        let stores = datastores(folder);
+        stores.is_some() && stores == vm_folder.parent().and_then(datastores)
+    });
+    BackingFolders::new([Some(snapshots.as_path()), datastore].into_iter().flatten())
 }
 
 /// OpenNebula's word; none if it says nothing.
@@ -96,7 +110,7 @@ fn not_ours(what: &str, name: &str) -> String {
 
 fn open_as(disk: &Disk, file: &Path, format: Format) -> Result<Image> {
     let found = found(file);
-    let image = Image::open_as(file, format);
+    let image = Image::open_chain(file, format, &backing(disk, file));
     if let Some(name) = foreign_name(file).filter(|_| image.is_err()) {
         return image.with_context(|| not_ours(&file.display().to_string(), name));
     }

@@ -3,12 +3,13 @@
 
 use super::context_disc::{self, Found};
 use super::default_sr::DefaultSr;
-use super::{Caller, deploy};
+use super::Caller;
 use crate::image::{BLOCK_BYTES, Format, Image};
 use crate::one::disk::Origin;
 use crate::one::{Conf, Message, Vm};
 use crate::parallel;
 use crate::report::{self, Result};
+use crate::storage::fill::from_image;
 use crate::translate::device::{self, ContextDevice};
 use crate::translate::mark;
 use crate::undo::Undo;
@@ -140,7 +141,7 @@ fn fill(xe: &Xe, undo: &Undo<'_>, disc: &Disc<'_>) -> Result<Uuid> {
     }
     let new: Uuid = made.context("cannot make the new context disc")?;
     undo.by(vdi::destroy(&new));
-    deploy::import(xe, &new, &disc.file, Format::Raw, disc.size_bytes)
+    from_image(xe, &new, &mut Image::open_as(&disc.file, Format::Raw)?, disc.size_bytes)
         .with_context(|| format!("cannot bring {} into the pool", disc.file.display()))?;
     Ok(new)
 }

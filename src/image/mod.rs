@@ -4,6 +4,7 @@
 //! Only what is allocated is read and written; memory stays at one block of 2 MiB and the block table
 //! (4 MB for a disk of 2 TiB).
 
+mod backing;
 mod big_endian;
 mod blocks;
 mod checksums;
@@ -27,6 +28,7 @@ mod vhd_stream;
 mod vhd_write;
 mod write_back;
 
+pub use backing::BackingFolders;
 pub use big_endian::is_zero;
 pub use checksums::{Checksums, Summing};
 pub use detect::{Format, detect};
@@ -73,16 +75,25 @@ impl Image {
     /// a qcow2 image with a backing file, encryption or a feature unknown to us, a differencing VHD, and a
     /// disk larger than [`MAX_VHD_BYTES`].
     pub fn open(path: &Path) -> Result<Image> {
-        Image::open_with(path, detect)
+        Image::open_with(path, detect, &BackingFolders::default())
     }
 
     /// As [`Image::open`], for when the format is known: a guest can write what looks like a qcow2 header
     /// into its raw disk.
     pub fn open_as(path: &Path, format: Format) -> Result<Image> {
-        Image::open_with(path, |_| Ok(format))
+        Image::open_chain(path, format, &BackingFolders::default())
     }
 
-    fn open_with(path: &Path, format: impl FnOnce(&File) -> Result<Format>) -> Result<Image> {
+    /// As [`Image::open_as`], of a qcow2 whose backing files may be in these folders.
+    pub fn open_chain(path: &Path, format: Format, backing: &BackingFolders) -> Result<Image> {
+        Image::open_with(path, |_| Ok(format), backing)
+    }
+
+    fn open_with(
+        path: &Path,
+        format: impl FnOnce(&File) -> Result<Format>,
+        backing: &BackingFolders,
+    ) -> Result<Image> {
         let open = || {
             // Looked at before it is opened: opening a FIFO would wait for its writer.
             let kind = fs::metadata(path)?.file_type();
@@ -93,7 +104,7 @@ impl Image {
             let content: Box<dyn Content> = match format {
                 Format::Raw | Format::Iso => Box::new(raw::Raw::open(file)?),
                 Format::Vhd => vhd_read::open(file)?,
-                Format::Qcow2 => Box::new(qcow2_read::Qcow2::open(file)?),
+                Format::Qcow2 => Box::new(qcow2_read::Qcow2::open(file, &backing.chain(path))?),
             };
             let size = content.virtual_size_bytes();
             ensure!(size > 0, "it is empty");

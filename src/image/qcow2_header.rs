@@ -1,14 +1,20 @@
 //! The header of a qcow2 image, versions 2 and 3 (qemu docs/interop/qcow2.txt). All numbers are big-endian.
 
 use super::SECTOR_BYTES;
+use super::backing::Backing;
 use super::big_endian::{count, len, u32_at, u64_at};
-use super::detect::QCOW2_MAGIC;
+use super::detect::{Format, QCOW2_MAGIC};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 /// The largest L1 table that qemu takes.
 const MAX_L1_BYTES: u64 = 32 << 20;
+
+/// Of the name of a backing file.
+const MAX_NAME_BYTES: u32 = 1023;
+/// The type of the extension that tells the backing file's format.
+const BACKING_FORMAT: u32 = 0xe279_2aca;
 
 const DIRTY: u64 = 1 << 0;
 const CORRUPT: u64 = 1 << 1;
@@ -24,6 +30,8 @@ pub struct Qcow2Header {
     pub l1_offset: u64,
     /// Entries of the L1 table that the size needs.
     pub l1_entries: u64,
+    /// Where what it has not itself is.
+    pub backing: Option<Backing>,
 }
 
 impl Qcow2Header {
@@ -35,10 +43,13 @@ impl Qcow2Header {
         let version = u32_at(&bytes, 4);
         ensure!(matches!(version, 2 | 3), "qcow2 version {version} is not supported");
         ensure!(count(bytes.len()) >= if version == 2 { 72 } else { 104 }, "it is truncated in its header");
-        if u64_at(&bytes, 8) != 0 {
-            let name = backing_name(file, u64_at(&bytes, 8), u32_at(&bytes, 16));
-            bail!("it needs its backing file {name}: make it a full image with qemu-img convert");
-        }
+        let backing = match u64_at(&bytes, 8) {
+            0 => None,
+            place => Some(Backing {
+                name: backing_name(file, place, u32_at(&bytes, 16))?,
+                format: backing_format(&bytes, version)?,
+            }),
+        };
         ensure!(u32_at(&bytes, 32) == 0, "it is encrypted");
         if version == 3 {
             check_features(u64_at(&bytes, 72), &bytes)?;
@@ -52,7 +63,7 @@ impl Qcow2Header {
         ensure!(u64::from(u32_at(&bytes, 36)) >= l1_entries, "its L1 table is too short for its size");
         ensure!(l1_entries * 8 <= MAX_L1_BYTES, "its L1 table is larger than qemu allows");
         ensure!(l1_offset.saturating_add(l1_entries * 8) <= file_size, "it is truncated in its L1 table");
-        Ok(Qcow2Header { version, cluster_bits, size, l1_offset, l1_entries })
+        Ok(Qcow2Header { version, cluster_bits, size, l1_offset, l1_entries, backing })
     }
 
     pub fn cluster_bytes(&self) -> u64 {
@@ -77,11 +88,31 @@ fn check_features(incompatible: u64, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// For the error text; the image may be truncated before it.
-fn backing_name(file: &File, offset: u64, bytes: u32) -> String {
-    let mut name = vec![0; len(u64::from(bytes.min(1023)))];
-    match file.read_exact_at(&mut name, offset) {
-        Ok(()) => String::from_utf8_lossy(&name).into_owned(),
-        Err(_) => "(its name cannot be read)".to_owned(),
+fn backing_name(file: &File, offset: u64, bytes: u32) -> Result<String> {
+    ensure!(bytes <= MAX_NAME_BYTES, "the name of its backing file is longer than qemu allows");
+    let mut name = vec![0; len(u64::from(bytes))];
+    file.read_exact_at(&mut name, offset).context("it is truncated in the name of its backing file")?;
+    String::from_utf8(name).context("the name of its backing file is not UTF-8")
+}
+
+/// By the header's extensions, which follow it: a type, a length, and the data, filled up to 8 bytes.
+fn backing_format(header: &[u8], version: u32) -> Result<Format> {
+    let mut place = if version == 2 { 72 } else { len(u64::from(u32_at(header, 100))) };
+    while let Some(extension) = header.get(place..).filter(|rest| rest.len() >= 8) {
+        let bytes = len(u64::from(u32_at(extension, 4)));
+        match u32_at(extension, 0) {
+            0 => break,
+            BACKING_FORMAT => {
+                let name = extension.get(8..).and_then(|rest| rest.get(..bytes));
+                let name = String::from_utf8_lossy(name.context("it is truncated in its header")?);
+                return match name.as_ref() {
+                    "qcow2" => Ok(Format::Qcow2),
+                    "raw" => Ok(Format::Raw),
+                    other => bail!("its backing file is {other}, which is neither qcow2 nor raw"),
+                };
+            }
+            _ => place = place.saturating_add(8).saturating_add(bytes.next_multiple_of(8)),
+        }
     }
+    Ok(Format::Qcow2)
 }

@@ -1,7 +1,9 @@
 //! qcow2 files, read through their L1 and L2 tables. Internal snapshots are not looked at.
 
+use super::backing::{Backing, Chain};
 use super::big_endian::{count, len, u64_at};
 use super::blocks::Blocks;
+use super::detect::Format;
 use super::qcow2_header::Qcow2Header;
 use super::{Content, SECTOR_BYTES, raw};
 use anyhow::{Context, Result, bail, ensure};
@@ -25,9 +27,12 @@ pub struct Qcow2 {
     /// The cluster decompressed last, and its L2 entry.
     inflated: Vec<u8>,
     inflated_entry: u64,
+    backing: Option<Box<dyn Content>>,
 }
 
 enum Cluster {
+    /// Not in this file: in its backing file, or zeros.
+    Absent,
     Zeros,
     Data(u64),
     /// By its L2 entry.
@@ -35,14 +40,16 @@ enum Cluster {
 }
 
 impl Qcow2 {
-    pub fn open(file: File) -> Result<Qcow2> {
+    /// Opens it, and the files behind it as far as the chain allows.
+    pub fn open(file: File, chain: &Chain) -> Result<Qcow2> {
         let file_size = raw::size_bytes(&file)?;
         let header = Qcow2Header::read(&file, file_size)?;
+        let backing = header.backing.as_ref().map(|backing| open_backing(backing, chain)).transpose()?;
         let mut l1 = vec![0; len(header.l1_entries * 8)];
         file.read_exact_at(&mut l1, header.l1_offset).context("cannot read its L1 table")?;
         let cluster = len(header.cluster_bytes());
         let (l2, inflated) = (vec![0; cluster], vec![0; cluster]);
-        Ok(Qcow2 { file, file_size, header, l1, l2, l2_offset: 0, inflated, inflated_entry: 0 })
+        Ok(Qcow2 { file, file_size, header, l1, l2, l2_offset: 0, inflated, inflated_entry: 0, backing })
     }
 
     /// Loads the L2 table for an offset on the disk; `false` if there is none.
@@ -64,9 +71,21 @@ impl Qcow2 {
         self.header.cluster_bytes() * (self.header.cluster_bytes() / 8)
     }
 
+    /// What the file itself has not. A backing file may be shorter than the disk.
+    fn read_behind(&mut self, offset: u64, into: &mut [u8]) -> Result<()> {
+        let Some(backing) = &mut self.backing else {
+            into.fill(0);
+            return Ok(());
+        };
+        let has = len(backing.virtual_size_bytes().saturating_sub(offset)).min(into.len());
+        let (part, rest) = into.split_at_mut(has);
+        rest.fill(0);
+        if part.is_empty() { Ok(()) } else { backing.read(offset, part) }
+    }
+
     fn cluster(&mut self, offset: u64) -> Result<Cluster> {
         if !self.load_l2(offset)? {
-            return Ok(Cluster::Zeros);
+            return Ok(Cluster::Absent);
         }
         let index = offset % self.l2_covers() / self.header.cluster_bytes();
         let entry = u64_at(&self.l2, len(index * 8));
@@ -74,8 +93,11 @@ impl Qcow2 {
             return Ok(Cluster::Compressed(entry));
         }
         let place = entry & OFFSET_MASK;
-        if place == 0 || (self.header.version == 3 && entry & ZERO != 0) {
+        if self.header.version == 3 && entry & ZERO != 0 {
             return Ok(Cluster::Zeros);
+        }
+        if place == 0 {
+            return Ok(Cluster::Absent);
         }
         Ok(Cluster::Data(place))
     }
@@ -104,12 +126,26 @@ impl Qcow2 {
     }
 }
 
+fn open_backing(backing: &Backing, chain: &Chain) -> Result<Box<dyn Content>> {
+    let (next, file) = chain.next(backing)?;
+    let open = || -> Result<Box<dyn Content>> {
+        Ok(match backing.format {
+            Format::Qcow2 => Box::new(Qcow2::open(file, &next)?),
+            _ => Box::new(raw::Raw::open(file)?),
+        })
+    };
+    open().with_context(|| format!("its backing file {}", backing.name))
+}
+
 impl Content for Qcow2 {
     fn virtual_size_bytes(&self) -> u64 {
         self.header.size
     }
 
     fn mark_allocated(&mut self, blocks: &mut Blocks) -> Result<()> {
+        if let Some(backing) = &mut self.backing {
+            backing.mark_allocated(blocks)?;
+        }
         let mut offset = 0;
         while offset < self.header.size {
             if !self.load_l2(offset)? {
@@ -118,7 +154,7 @@ impl Content for Qcow2 {
             }
             let table_end = (offset + self.l2_covers()).min(self.header.size);
             while offset < table_end {
-                if !matches!(self.cluster(offset)?, Cluster::Zeros) {
+                if !matches!(self.cluster(offset)?, Cluster::Zeros | Cluster::Absent) {
                     blocks.mark(offset, self.header.cluster_bytes());
                 }
                 offset += self.header.cluster_bytes();
@@ -134,6 +170,7 @@ impl Content for Qcow2 {
             let (part, rest) = into.split_at_mut(here);
             match self.cluster(offset)? {
                 Cluster::Zeros => part.fill(0),
+                Cluster::Absent => self.read_behind(offset, part)?,
                 Cluster::Data(place) => {
                     let end = place + within + count(here);
                     ensure!(

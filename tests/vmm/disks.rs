@@ -3,7 +3,7 @@
 
 use crate::common::{Host, Recorded, sparse_file};
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -146,6 +146,115 @@ fn formats_that_are_not_ours_and_files_of_another_are_refused_before_the_pool_is
         let line = host.deploy_document("xcp-a", &said_of_disk_0("deploy", format).stdin).failure();
         assert!(line.contains(names), "{line}");
     }
+    host.is_as(&before);
+}
+
+/// VM 1's disk 0 as OpenNebula's drivers `shared` and `qcow2` make it: a qcow2 in `disk.0.snap` whose backing file is
+/// the image in datastore 1, which has one itself. None without qemu-img.
+struct SharedDisk {
+    host: Host,
+    image: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl SharedDisk {
+    fn make() -> Option<SharedDisk> {
+        let host = Host::new();
+        let store = host.vm_folder(1, 0).parent().unwrap().to_owned();
+        fs::create_dir_all(&store).unwrap();
+        let (raw, image) = (host.path("image.raw"), store.join("0123456789abcdef"));
+        sparse_file(&raw, 5 * MIB, &[(0, b"boot of the image"), (4 * MIB, b"later")]);
+        let first = store.join("first");
+        qemu_img(&["convert", "-f", "raw", "-O", "qcow2", raw.to_str()?, first.to_str()?])?;
+        let shared = SharedDisk { bytes: fs::read(raw).unwrap(), host, image };
+        overlay(first.to_str()?, &shared.image)?;
+        let snapshots = shared.host.vm_folder(0, 1).join("disk.0.snap");
+        fs::create_dir(&snapshots).unwrap();
+        symlink(".", snapshots.join("disk.0.snap")).unwrap();
+        overlay(shared.image.to_str()?, &snapshots.join("0"))?;
+        shared.link_to("disk.0.snap/0");
+        Some(shared)
+    }
+
+    fn link_to(&self, target: &str) {
+        fs::remove_file(disk(&self.host, 0)).unwrap();
+        symlink(target, disk(&self.host, 0)).unwrap();
+    }
+
+    fn message(&self, name: &str) -> Recorded {
+        let image = self.image.to_str().unwrap();
+        let source =
+            "<SOURCE><![CDATA[/var/lib/one//datastores/1/cc46389fb33d6f36eb7d6179f1824f52]]></SOURCE>";
+        said_of_disk_0(name, "qcow2").with(source, &format!("<SOURCE><![CDATA[{image}]]></SOURCE>"))
+    }
+
+    fn deploy(&self) -> crate::common::Said {
+        self.host.deploy_document("xcp-a", &self.message("deploy").stdin)
+    }
+}
+
+/// A qcow2 without data whose header names this backing file, whatever that is.
+fn overlay(backing: &str, file: &Path) -> Option<()> {
+    _ = fs::remove_file(file);
+    qemu_img(&["create", "-q", "-u", "-f", "qcow2", "-F", "qcow2", "-b", backing, file.to_str()?, "5M"])
+}
+
+#[test]
+fn the_image_behind_a_disk_of_a_shared_datastore_is_read_and_the_disk_comes_back_whole() {
+    let Some(shared) = SharedDisk::make() else { return };
+    let host = &shared.host;
+    let image = fs::read(&shared.image).unwrap();
+    // With a disk snapshot of OpenNebula's.
+    overlay("disk.0.snap/0", &host.vm_folder(0, 1).join("disk.0.snap/1")).unwrap();
+    shared.link_to("disk.0.snap/1");
+    let before = host.dump();
+    let uuid = shared.deploy().ok();
+    let vdi = host.vdi_in(&uuid, "0");
+    assert!(host.vdi_bytes(&vdi)[..shared.bytes.len()] == shared.bytes);
+    host.write_vdi(&vdi, 1024, b"by the guest");
+    run(host, "shutdown", &shared.message(POWEROFF), &uuid).ok();
+    host.is_as(&before);
+    assert!(fs::read(&shared.image).unwrap() == image, "the image of all VMs has changed");
+    let back = host.path("back.raw");
+    let file = disk(host, 0);
+    qemu_img(&["convert", "-f", "qcow2", "-O", "raw", file.to_str().unwrap(), back.to_str().unwrap()])
+        .unwrap();
+    let mut expected = shared.bytes.clone();
+    expected[1024..1036].copy_from_slice(b"by the guest");
+    assert!(fs::read(back).unwrap() == expected);
+}
+
+#[test]
+fn a_backing_file_elsewhere_is_never_read() {
+    let Some(shared) = SharedDisk::make() else { return };
+    let host = &shared.host;
+    let before = host.dump();
+    let secret = host.path("secret");
+    fs::copy(&shared.image, &secret).unwrap();
+    let store = shared.image.parent().unwrap();
+    symlink(&secret, store.join("link")).unwrap();
+    let other_vm = host.vm_folder(0, 2);
+    fs::create_dir_all(&other_vm).unwrap();
+    fs::copy(&shared.image, other_vm.join("disk.0")).unwrap();
+    // A user chooses what stands in the image that he uploads.
+    let names = [
+        secret.display().to_string(),
+        "../../secret".to_owned(),
+        store.join("link").display().to_string(),
+        other_vm.join("disk.0").display().to_string(),
+        format!("json:{{\"driver\":\"qcow2\",\"file\":{{\"filename\":\"{}\"}}}}", secret.display()),
+    ];
+    for name in names {
+        overlay(&name, &shared.image).unwrap();
+        let line = shared.deploy().failure();
+        let wanted = if name.starts_with("json:") { "is not a path" } else { "is neither in the datastore" };
+        assert!(line.contains("its backing file") && line.contains(wanted), "{name}: {line}");
+    }
+    // A loop.
+    let first = store.join("first");
+    overlay(first.to_str().unwrap(), &shared.image).unwrap();
+    overlay(shared.image.to_str().unwrap(), &first).unwrap();
+    assert!(shared.deploy().failure().contains("more than 32 files in its chain"));
     host.is_as(&before);
 }
 

@@ -1,12 +1,14 @@
 //! The steps that make a disk's VDI and its device, each with what takes it back.
 
 use super::Job;
-use crate::action::deploy::{self, Source};
+use crate::action::deploy::Source;
 use crate::action::hotplug;
 use crate::action::hotplug::place::Slot;
 use crate::action::leave::discs;
+use crate::image::Image;
 use crate::lock::VmLock;
 use crate::report::{self, Result};
+use crate::storage::fill::from_image;
 use crate::translate::mark;
 use crate::undo::Undo;
 use crate::xe::vbd::{self, Vbd};
@@ -45,8 +47,9 @@ impl Job<'_> {
     }
 
     pub(super) fn fill(&self, vdi: &Uuid) -> Result<()> {
-        let Source::Image { file, format, vdi_size_bytes } = &self.source else { return Ok(()) };
-        deploy::import(self.xe, vdi, file, *format, *vdi_size_bytes)
+        let Source::Image { file, format, backing, vdi_size_bytes } = &self.source else { return Ok(()) };
+        Image::open_chain(file, *format, backing)
+            .and_then(|mut image| from_image(self.xe, vdi, &mut image, *vdi_size_bytes))
             .with_context(|| format!("cannot bring {} into the pool", file.display()))
     }
 

@@ -3,7 +3,7 @@
 use super::plan::{Plan, PlannedDisk, Source, Writes};
 use super::pool::Pool;
 use super::unanswered;
-use crate::image::{Format, Image};
+use crate::image::Image;
 use crate::one::Vm;
 use crate::parallel;
 use crate::report::{self, Result};
@@ -12,7 +12,6 @@ use crate::translate::{mark, vif};
 use crate::undo::Undo;
 use crate::xe::{Uuid, Xe, network, outcome_unknown, vbd, vdi, vm, xe_error};
 use anyhow::{Context, anyhow};
-use std::path::Path;
 
 /// Makes the VM's record. It is marked and gets its name by the next call, [`fill`]'s first.
 pub fn install(xe: &Xe, undo: &Undo<'_>, pool: &Pool, vm: &Vm, plan: &Plan) -> Result<Uuid> {
@@ -106,14 +105,15 @@ pub fn add_disk(
             grow(xe, vdi, *at_least_bytes)?;
             (create(vdi)?, vdi.clone())
         }
-        Source::Image { file, format, vdi_size_bytes } => {
+        Source::Image { file, format, backing, vdi_size_bytes } => {
             let name = mark::vdi_name(vm.vm_id, slot.disk_id);
             let mut tags = mark::vdi_tags(uuid, vm.vm_id, slot.disk_id);
             tags.extend((disk.writes == Writes::Persistent).then(|| mark::PERSISTENT_TAG.to_owned()));
             let vdi: Uuid = xe.ask(&vdi::create(pool.sr()?, &name, *vdi_size_bytes, &tags))?;
             undo.by(vdi::destroy(&vdi));
-            let (filled, vbd) =
-                parallel::both(|| import(xe, &vdi, file, *format, *vdi_size_bytes), || create(&vdi));
+            let fill =
+                || from_image(xe, &vdi, &mut Image::open_chain(file, *format, backing)?, *vdi_size_bytes);
+            let (filled, vbd) = parallel::both(fill, || create(&vdi));
             filled.with_context(|| format!("cannot bring {} into the pool", file.display()))?;
             (vbd?, vdi)
         }
@@ -134,11 +134,6 @@ pub fn grow(xe: &Xe, vdi: &Uuid, at_least_bytes: u64) -> Result<()> {
         report::info(format!("VDI {vdi} has grown to {at_least_bytes} bytes, as its file has"));
     }
     Ok(())
-}
-
-/// Fills a VDI from an image file of this format.
-pub fn import(xe: &Xe, vdi: &Uuid, file: &Path, format: Format, vdi_size_bytes: u64) -> Result<()> {
-    from_image(xe, vdi, &mut Image::open_as(file, format)?, vdi_size_bytes)
 }
 
 /// Gives the VM a NIC.

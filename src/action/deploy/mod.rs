@@ -12,7 +12,6 @@ mod pool;
 mod template;
 mod unanswered;
 
-pub use build::import;
 pub use plan::{Source, named_vdi, source, stamp};
 pub use pool::network_of;
 

@@ -2,7 +2,7 @@
 
 use super::halted::Halted;
 use crate::action::disk_format;
-use crate::image::{BLOCK_BYTES, Format, Image};
+use crate::image::{BLOCK_BYTES, BackingFolders, Format, Image};
 use crate::one::disk::Origin;
 use crate::one::lcm_state::LcmState;
 use crate::one::{Conf, Disk, Vm};
@@ -70,7 +70,7 @@ impl Writes {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// An image file of this format: a VDI of this size is made and filled from it.
-    Image { file: PathBuf, format: Format, vdi_size_bytes: u64 },
+    Image { file: PathBuf, format: Format, backing: BackingFolders, vdi_size_bytes: u64 },
     /// A VDI that is there already, and must be at least as large.
     Vdi { vdi: Uuid, at_least_bytes: u64 },
 }
@@ -154,19 +154,22 @@ impl PlannedDisk {
 /// the file of the disk's image.
 pub fn source(disk: &Disk, file: &Path, is_new: bool) -> Result<(Source, String)> {
     match disk.origin {
-        Origin::File => image_source(&disk_format::open(disk, file, is_new)?, file),
+        Origin::File => {
+            let image = disk_format::open(disk, file, is_new)?;
+            image_source(&image, file, disk_format::backing(disk, file))
+        }
         Origin::Vdi => vdi_source(file).map(|source| (source, String::new())),
     }
 }
 
 /// OpenNebula makes it with `mkisofs`, and users write what is on it.
 fn context_disc(file: &Path) -> Result<(Source, String)> {
-    image_source(&Image::open_as(file, Format::Raw)?, file)
+    image_source(&Image::open_as(file, Format::Raw)?, file, BackingFolders::default())
 }
 
-fn image_source(image: &Image, file: &Path) -> Result<(Source, String)> {
+fn image_source(image: &Image, file: &Path, backing: BackingFolders) -> Result<(Source, String)> {
     let vdi_size_bytes = image.virtual_size_bytes().next_multiple_of(BLOCK_BYTES);
-    let source = Source::Image { file: file.to_owned(), format: image.format(), vdi_size_bytes };
+    let source = Source::Image { file: file.to_owned(), format: image.format(), backing, vdi_size_bytes };
     Ok((source, stamp(file)?))
 }
 
