@@ -108,7 +108,7 @@ const MAY_NAME: [(&str, &[&str]); 29] = [
     ("xapi", &["report"]),
     ("console", &["file_lock", "one", "pid_file", "report", "state_dir", "xapi", "xe"]),
     ("pid_file", &["file_lock", "report", "state_dir"]),
-    ("xe", &["file_lock", "process", "report", "retry", "signal", "ssh", "state_dir"]),
+    ("xe", &["file_lock", "process", "report", "retry", "signal", "ssh", "state_dir", "xapi"]),
     ("process", &["report"]),
     ("report", &[]),
     ("signal", &["report"]),

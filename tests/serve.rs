@@ -203,6 +203,15 @@ mod over_tls {
         let said = ask(&serving.fingerprint);
         assert!(said.stderr.is_empty(), "{said:?}");
         assert!(said.ok().contains("NETTX="));
+        // A strange certificate: xe is not called, and sends nobody the password.
+        host.forget_calls();
+        let strange = "AB:".repeat(32);
+        let line = ask(strange.trim_end_matches(':')).failure();
+        assert!(
+            line.contains("localhost gets no password from xe: its certificate is not trusted"),
+            "{line}"
+        );
+        assert!(host.calls().is_empty(), "{:?}", host.calls());
         let said = ask("");
         assert!(said.stderr.starts_with("WARN: no figures of networks and disks, and each VM's CPU is asked by itself, 32 in a round: "), "{said:?}");
         assert!(!said.stderr.contains("geheim") && !said.ok().contains("NETTX="));

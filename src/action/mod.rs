@@ -48,11 +48,11 @@ use crate::signal::Stop;
 use crate::state_dir;
 use crate::xapi::{Server, Trust, Xapi};
 use crate::xe::host::without_brackets;
-use crate::xe::{Restart, SrTurns, Xe};
+use crate::xe::{Restart, ServerCheck, SrTurns, Xe};
 use anyhow::{Context, ensure};
 use identity::Identity;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// How an action was called: which scripts' folder it stands in, and whether to tell each `xe` call.
@@ -113,10 +113,15 @@ impl Caller {
         }
         parallel::limit(conf.count("XE_AT_ONCE", parallel::AT_ONCE)?);
         let inventory = server.is_none().then(|| conf.text("XENSOURCE_INVENTORY", INVENTORY).into());
+        let server_check = server.as_ref().and_then(|_| {
+            let port = conf.text("XAPI_PORT", "443");
+            ServerCheck::of_settings(conf.text("XAPI_FINGERPRINT", ""), conf.optional("XAPI_CA_FILE"), port)
+        });
         Ok(Xe {
             program: Path::new(conf.text("XE", "xe")).to_owned(),
             inventory,
             server: Mutex::new(server),
+            server_check: server_check.map(Arc::new),
             password_file,
             bridge: None,
             limit: conf.seconds("XE_TIMEOUT", 300)?,

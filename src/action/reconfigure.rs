@@ -1,9 +1,9 @@
 //! `reconfigure`: gives a running VM its new context disc. One that is still in makes room for it, and stays
 //! until the new one is in.
 
+use super::Caller;
 use super::context_disc::{self, Found};
 use super::default_sr::DefaultSr;
-use super::Caller;
 use crate::image::{BLOCK_BYTES, Format, Image};
 use crate::one::disk::Origin;
 use crate::one::{Conf, Message, Vm};

@@ -45,6 +45,11 @@ pub struct Server {
     pub trust: Trust,
 }
 
+/// Connects to a server, and ends the connection when it has shown a good certificate and has its key.
+pub fn check_certificate(name: &str, port: u16, trust: &Trust) -> Result<()> {
+    tls::connect(name, port, trust, LIMIT).map(drop)
+}
+
 impl Xapi {
     /// Asks for a document; gives back its text as it comes, at most so many bytes.
     pub fn get(&self, target: &str, max_bytes: u64) -> Result<impl BufRead + use<>> {

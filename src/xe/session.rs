@@ -1,6 +1,6 @@
 //! How `xe` is called: where, as whom, for how long, and when once more.
 
-use super::{Call, Restart, Shared, SrTurns, XeError};
+use super::{Call, Restart, ServerCheck, Shared, SrTurns, XeError};
 use crate::process;
 use crate::report::{self, Result};
 use crate::retry::Retry;
@@ -9,7 +9,7 @@ use crate::ssh;
 use anyhow::{Context, anyhow, ensure};
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Codes whose parameter names the coordinator to ask instead (a pool member over TCP, xapi_cli.ml:57).
@@ -20,6 +20,8 @@ pub struct Xe {
     pub program: PathBuf,
     /// Whom to ask over the network; none: the XAPI of this host, over its local socket.
     pub server: Mutex<Option<String>>,
+    /// What makes a `server` good; none: nobody looks.
+    pub server_check: Option<Arc<ServerCheck>>,
     /// User name and password on two lines; for a `server`.
     pub password_file: Option<PathBuf>,
     /// The file that tells which host this program runs on; none: it runs elsewhere.
@@ -50,6 +52,7 @@ impl Xe {
         Xe {
             program: self.program.clone(),
             server: Mutex::new(Some(server.to_owned())),
+            server_check: self.server_check.clone(),
             password_file: Some(password_file),
             limit: self.limit,
             transfer_limit: self.transfer_limit,
@@ -167,6 +170,7 @@ impl Xe {
         let mut command = Command::new(&self.program);
         let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(server) = server {
+            self.server_check.as_ref().map_or(Ok(()), |check| check.check(&server))?;
             command.arg("-s").arg(server);
             if let Some(file) = &self.password_file {
                 command.arg("-pwf").arg(file);

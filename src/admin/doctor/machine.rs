@@ -83,7 +83,10 @@ fn server(caller: &Caller, conf: &Conf, host: &str) -> Option<Finding> {
     Some(match rrd_updates::add_to(&mut Counters::default(), &xapi, probe::unix_time()) {
         Ok(()) => Finding::fine("metrics", format!("XAPI answers on {xapi}")),
         Err(why) => {
-            Finding::note("metrics", format!("{why:#}"), format!("{NO_FIGURES}; see XAPI_FINGERPRINT"))
+            let what = format!(
+                "{NO_FIGURES}, and without XAPI_FINGERPRINT xe sends the password to whoever answers"
+            );
+            Finding::note("metrics", format!("{why:#}"), what)
         }
     })
 }
