@@ -1,8 +1,8 @@
 //! One login for everything that a program runs on a host: ssh's own multiplexing (ssh_config(5), `ControlMaster`).
 //!
 //! The connection is a child of this program, and its remote command a `cat` that reads what this program never
-//! writes: it ends with this program, also when that is killed, and no connection outlives it. The socket is in the
-//! state directory, which belongs to this user alone. Without a connection each command logs in for itself.
+//! writes: it ends with this program, also when that is killed, as soon as the commands under way have ended. The socket
+//! is in the state directory, which belongs to this user alone. Without a connection each command logs in for itself.
 
 use crate::report;
 use crate::state_dir::StateDir;
