@@ -45,7 +45,8 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
 }
 
 /// The VBDs of a snapshot that hold discs of its VM. XAPI makes no copies of discs, and would take the VM's own
-/// with the snapshot, as the copied VBDs say `owner` (xapi_vm_clone.ml, cli_operations.ml:4188).
+/// with the snapshot where the VM's drive had `owner`, as earlier releases of the driver made it (xapi_vm_clone.ml,
+/// cli_operations.ml:4188).
 pub fn shared_discs(xe: &Xe, snapshot: &Uuid) -> Result<Vec<Vbd>> {
     let is_owned = |vbd: &Vbd| vbd.kind == Kind::Cd && vbd.other_config(mark::OWNER).is_some();
     Ok(Vbd::of_vm(xe, snapshot)?.into_iter().filter(is_owned).collect())

@@ -94,8 +94,8 @@ pub fn set(uuid: &Uuid) -> Call {
     call("vbd-param-set").set("uuid", uuid)
 }
 
-/// Takes XAPI's own mark "this VDI goes with its VM" from a slot; copies of VBDs have it whether or not the
-/// original had (xapi_vm_clone.ml).
+/// Takes XAPI's own mark "this VDI goes with its VM" from a slot. Copies of disks have it whether or not the original
+/// had, copies of CD drives if the original had (xapi_vm_clone.ml `clone`).
 pub fn disown(uuid: &Uuid) -> Call {
     call("vbd-param-remove").set("uuid", uuid).set("param-name", "other-config").set("param-key", "owner")
 }

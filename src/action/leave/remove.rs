@@ -58,7 +58,7 @@ fn after_failure(xe: &Xe, uuid: &Uuid, vbds: &[Vbd], discs: &[Uuid], error: anyh
 }
 
 /// Whether `vm-uninstall` does what is wanted with what is behind this VBD. Drives of VMs that an earlier release of
-/// the driver made have `owner`, and so have those that XAPI copied (xapi_vm_clone.ml).
+/// the driver made have `owner`, and so have XAPI's copies of them (xapi_vm_clone.ml).
 fn is_safe_to_uninstall(vbd: &Vbd, discs: &[Uuid]) -> bool {
     let is_owned = vbd.other_config(mark::OWNER).is_some();
     match vbd.kind {
@@ -75,9 +75,9 @@ fn is_taken(vbd: &Vbd, vdi: &Uuid) -> bool {
 /// Removes a VM's snapshots with all that is theirs alone, one after the other: an SR destroys one VDI at a time
 /// (xapi_sr_operations.ml).
 ///
-/// XAPI copies no discs, and would take those in the VM's drives with the first snapshot (see
-/// [`snapshot_delete::shared_discs`]). The VM's own go before, which empties the drives of all snapshots; a drive that
-/// holds another disc costs a call more.
+/// Where the VM's drive has XAPI's `owner`, from an earlier release of the driver, its snapshots' drives have it too, and
+/// the first snapshot would take the disc that all of them share (see [`snapshot_delete::shared_discs`]). The VM's own
+/// disc goes before then, which empties all drives; a drive that holds another disc costs a call more.
 pub fn snapshots(xe: &Xe, vm: &Uuid) -> Result<()> {
     let taken = Snapshot::of_vm(xe, vm)?;
     if taken.is_empty() {
