@@ -43,7 +43,7 @@ use crate::one::conf::{INVENTORY, NAMED_HOST};
 use crate::one::{Conf, Message};
 use crate::parallel;
 use crate::report::Result;
-use crate::retry::Retry;
+use crate::retry::{self, Retry};
 use crate::signal::Stop;
 use crate::state_dir;
 use crate::xapi::{Server, Trust, Xapi};
@@ -53,7 +53,6 @@ use anyhow::{Context, ensure};
 use identity::Identity;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 /// How an action was called: which scripts' folder it stands in, and whether to tell each `xe` call.
 #[derive(Clone, Debug)]
@@ -112,6 +111,7 @@ impl Caller {
             );
         }
         parallel::limit(conf.count("XE_AT_ONCE", parallel::AT_ONCE)?);
+        retry::set_pause(conf.count("XE_RETRY_PAUSE", retry::PAUSE_MS)?);
         let inventory = server.is_none().then(|| conf.text("XENSOURCE_INVENTORY", INVENTORY).into());
         let server_check = server.as_ref().and_then(|_| {
             let port = conf.text("XAPI_PORT", "443");
@@ -128,7 +128,7 @@ impl Caller {
             transfer_limit: conf.seconds("XE_TRANSFER_TIMEOUT", 14_400)?,
             verbose: self.verbose,
             restart: Restart::within(conf.seconds("XAPI_RESTART_TIMEOUT", 60)?),
-            retry: Retry { tries: 4, first_pause: Duration::from_millis(500) },
+            retry: Retry { tries: 4, first_pauses: 1 },
             stop: Stop::on_signals().context("cannot begin")?,
             shared: None,
             sr_turns: SrTurns::of_this_user(),

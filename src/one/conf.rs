@@ -38,6 +38,7 @@ pub const NAMES: &[&str] = &[
     "XE_TRANSFER_TIMEOUT",
     "XAPI_RESTART_TIMEOUT",
     "XE_AT_ONCE",
+    "XE_RETRY_PAUSE",
     "SHUTDOWN_TIMEOUT",
     "FORCE_SHUTDOWN",
     "NO_TOOLS_SHUTDOWN",

@@ -84,7 +84,11 @@ pub struct World {
 impl World {
     pub fn new(slots: usize) -> World {
         // One call after another, so that the n-th is the same one each time; no transfer takes that long.
-        let host = Host::new().set("XE_AT_ONCE", "1").set("XE_TIMEOUT", "20").set("SHUTDOWN_TIMEOUT", "5");
+        let host = Host::new()
+            .set("XE_AT_ONCE", "1")
+            .set("XE_TIMEOUT", "20")
+            .set("SHUTDOWN_TIMEOUT", "5")
+            .set("XE_RETRY_PAUSE", "50");
         fs::remove_dir_all(host.vm_folder(0, 1)).unwrap();
         fs::create_dir_all(host.path("images")).unwrap();
         let mut world =

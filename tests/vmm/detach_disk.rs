@@ -132,9 +132,15 @@ fn a_guest_that_does_not_let_go_at_first_is_asked_again_and_one_that_never_does_
     run(&host, &uuid).ok();
     is_written_back(&host);
     let (host, uuid) = with_disk();
+    let host = host.set("XE_RETRY_PAUSE", "20");
     let before = host.dump();
     host.sim(&[&["fail", "vbd-unplug", "--always"][..], &rejected].concat());
+    host.forget_calls();
     let line = run(&host, &uuid).failure();
+    let tries: Vec<_> = host.calls().into_iter().filter(|call| call.line.starts_with("vbd-unplug")).collect();
+    let pauses: Vec<f64> = tries.windows(2).map(|pair| pair[1].start_ms - pair[0].end_ms).collect();
+    assert_eq!(pauses.len(), 4, "{pauses:?}");
+    assert!(pauses.iter().zip([20.0, 40.0, 80.0, 160.0]).all(|(pause, least)| *pause >= least), "{pauses:?}");
     assert!(line.contains("does not let go") && line.contains("DEVICE_DETACH_REJECTED"), "{line}");
     host.sim(&["clear"]);
     host.is_as(&before);

@@ -301,7 +301,7 @@ fn changed_block_tracking_that_stands_in_the_way_is_told_of_in_words() {
 
 #[test]
 fn storage_migrations_that_wait_for_their_turn_get_it() {
-    let host = host_for_storage_motion();
+    let host = host_for_storage_motion().set("XE_RETRY_PAUSE", "20");
     let uuid = host.deploy().ok();
     // The first asks without storage motion.
     host.sim(&["fail", "vm-migrate", "--nth", "2", "--code", "TOO_MANY_STORAGE_MIGRATES", "--params", "3"]);

@@ -16,10 +16,9 @@ use crate::xe::vdi::{self, Vdi};
 use crate::xe::{Call, PowerState, Uuid, Xe, failed_with};
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 /// A guest that has just been told to let go of a device may refuse at first.
-const LETS_GO: Retry = Retry { tries: 5, first_pause: Duration::from_millis(500) };
+const LETS_GO: Retry = Retry { tries: 5, first_pauses: 1 };
 
 /// OpenNebula's message: on standard input, or in base64 as an argument.
 pub fn message(argument: Option<&str>) -> Result<Message> {

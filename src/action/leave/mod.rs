@@ -19,7 +19,6 @@ use crate::translate::mark;
 use crate::xe::vbd::Vbd;
 use crate::xe::{Uuid, Xe, vm};
 use anyhow::{Context, bail, ensure};
-use std::time::Duration;
 
 /// The arguments of `shutdown` and `cancel`.
 #[derive(clap::Args, Debug)]
@@ -40,7 +39,7 @@ pub struct Leaving {
 }
 
 /// Right after a shutdown or an unplug XAPI may still hold a VDI for a moment.
-pub const STILL_IN_USE: Retry = Retry { tries: 6, first_pause: Duration::from_millis(500) };
+pub const STILL_IN_USE: Retry = Retry { tries: 6, first_pauses: 1 };
 
 /// How the VM is powered off.
 pub type PowerOff = fn(&Xe, &Conf, &vm::Vm) -> Result<()>;

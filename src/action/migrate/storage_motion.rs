@@ -10,7 +10,6 @@ use crate::xe::changed_blocks;
 use crate::xe::{Call, Record, Uuid, Xe, call, failed_with, host::Host, sr, vbd::Vbd, vdi::Vdi};
 use anyhow::{Context, ensure};
 use std::fs;
-use std::time::Duration;
 
 /// XAPI's ways of saying that the destination does not see a disk's storage.
 const STORAGE_NOT_SEEN: [&str; 3] = ["VM_REQUIRES_SR", "HOST_CANNOT_SEE_SR", "SR_NOT_SHARABLE"];
@@ -21,7 +20,7 @@ pub fn is_needed(error: &anyhow::Error) -> bool {
 }
 
 /// XAPI lets a host take part in three such migrations at once (xapi_vm_migrate.ml:139): one may end soon.
-const TURN: Retry = Retry { tries: 6, first_pause: Duration::from_secs(2) };
+const TURN: Retry = Retry { tries: 6, first_pauses: 4 };
 
 /// The SR of the system datastore that OpenNebula moves the VM to, if it names one and disks of the VM's own are
 /// elsewhere. Disks of `xcp` image datastores stay where they are.

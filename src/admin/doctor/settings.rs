@@ -62,7 +62,7 @@ fn unknown(text: &str) -> Vec<(usize, String)> {
 fn values(caller: &Caller, conf: &Conf) -> Vec<Finding> {
     let times = ["XE_TIMEOUT", "XE_TRANSFER_TIMEOUT", "XAPI_RESTART_TIMEOUT", "SHUTDOWN_TIMEOUT"]
         .map(|name| conf.seconds(name, 1).map(drop));
-    let counts = [conf.count("XE_AT_ONCE", 1).map(drop)];
+    let counts = ["XE_AT_ONCE", "XE_RETRY_PAUSE"].map(|name| conf.count(name, 1).map(drop));
     let flags = ["FORCE_SHUTDOWN", "CPU_CAP", "VERIFY_IMAGES"].map(|name| conf.yes(name).map(drop));
     let words: [(&str, &[&str]); 3] = [
         ("NO_TOOLS_SHUTDOWN", &["force", "fail"]),
