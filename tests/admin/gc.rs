@@ -298,6 +298,8 @@ fn a_checkpoint_of_a_vm_that_nobody_has_is_removed() {
     assert!(!gc_of(&host, WITHOUT_VM_1, &["--yes"]).ok().contains("checkpoint"));
     host.mark_as(&uuid, 2);
     host.xe(&["vm-uninstall", &format!("uuid={uuid}"), "force=true"]);
+    let disc = host.xe(&["vdi-list", "name-label=one-1-disk-2", "--minimal"]);
+    host.xe(&["vdi-destroy", &format!("uuid={disc}")]);
     assert_eq!(gc(&host, &["--yes"]).ok(), "");
     assert_eq!(gc_of(&host, b"1 5", &["--yes"]).ok(), "");
     let line =

@@ -15,6 +15,7 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_one-xcp");
@@ -121,6 +122,9 @@ pub struct XeCall {
     pub line: String,
 }
 
+/// The program's links, the same for every host.
+static LINKS: OnceLock<String> = OnceLock::new();
+
 pub struct Host {
     pub dir: tempfile::TempDir,
     settings: Vec<(String, String)>,
@@ -140,7 +144,7 @@ impl Host {
         symlink(PROGRAM, host.path("bin/xe")).unwrap();
         fs::write(host.path("bin/ssh"), format!("{SSH_HEAD}{SSH}")).unwrap();
         fs::set_permissions(host.path("bin/ssh"), fs::Permissions::from_mode(0o755)).unwrap();
-        for link in said(Command::new(PROGRAM).arg("links"), b"").ok().lines() {
+        for link in LINKS.get_or_init(|| said(Command::new(PROGRAM).arg("links"), b"").ok()).lines() {
             let link = host.path("remotes").join(link);
             fs::create_dir_all(link.parent().unwrap()).unwrap();
             symlink(PROGRAM, link).unwrap();
@@ -294,6 +298,11 @@ impl Host {
         fs::read(self.vdi_file(uuid)).unwrap()
     }
 
+    /// Whether a VDI holds these bytes there.
+    pub fn vdi_holds(&self, uuid: &str, at: u64, bytes: &[u8]) -> bool {
+        holds(&self.vdi_file(uuid), at, bytes)
+    }
+
     /// How a VDI's bytes begin.
     pub fn vdi_start(&self, uuid: &str) -> String {
         let mut start = [0; 8];
@@ -400,6 +409,18 @@ fn spawn(command: &mut Command) -> Child {
 /// Gives a program its standard input. Who refuses early does not read to the end.
 pub fn feed(child: &mut Child, stdin: &[u8]) {
     _ = child.stdin.take().unwrap().write_all(stdin);
+}
+
+/// Whether a file holds these bytes there. A disk's file is not read as a whole for it: holes take time too.
+pub fn holds(path: &Path, at: u64, bytes: &[u8]) -> bool {
+    let mut found = vec![0; bytes.len()];
+    match fs::File::open(path).unwrap().read_exact_at(&mut found, at) {
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => false,
+        read => {
+            read.unwrap();
+            found == bytes
+        }
+    }
 }
 
 pub fn sparse_file(path: &Path, size: u64, pieces: &[(u64, &[u8])]) {

@@ -67,7 +67,7 @@ fn disks_and_nics_attached_at_once_are_all_there() {
     is_sound(&host, &uuid);
     for disk_id in 4..8 {
         let vdi = host.xe(&["vdi-list", &format!("name-label=one-1-disk-{disk_id}"), "--minimal"]);
-        assert!(host.vdi_bytes(&vdi).starts_with(format!("disk {disk_id}").as_bytes()));
+        assert!(host.vdi_holds(&vdi, 0, format!("disk {disk_id}").as_bytes()));
         assert_eq!(vbds(&host, &uuid, &format!("vdi-uuid={vdi}"), "currently-attached"), "true");
     }
     let devices = host.xe(&["vif-list", &format!("vm-uuid={uuid}"), "params=device", "--minimal"]);

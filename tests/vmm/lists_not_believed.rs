@@ -1,21 +1,21 @@
 //! Answers of `xe` that cannot be true, and what somebody did to a VM's disks by hand: nothing that a guest wrote is
 //! lost, and nothing older is taken in its place.
-use crate::common::{Host, Recorded};
-use std::fs;
+use crate::common::steps::wait_for_quiet;
+use crate::common::{Host, Recorded, holds};
 
-const AT: usize = 1 << 20;
+const AT: u64 = 1 << 20;
 const WRITTEN: &[u8] = b"written by the guest";
 
 /// A running VM whose guest has written to disk 0.
 fn written() -> (Host, String) {
     let host = Host::new();
     let uuid = host.deploy().ok();
-    host.write_vdi(&host.vdi_in(&uuid, "0"), AT as u64, WRITTEN);
+    host.write_vdi(&host.vdi_in(&uuid, "0"), AT, WRITTEN);
     (host, uuid)
 }
 
 fn file_has_it(host: &Host) -> bool {
-    fs::read(host.vm_folder(0, 1).join("disk.0")).unwrap()[AT..].starts_with(WRITTEN)
+    holds(&host.vm_folder(0, 1).join("disk.0"), AT, WRITTEN)
 }
 
 fn power_off_by_itself(host: &Host, uuid: &str) {
@@ -50,6 +50,9 @@ fn a_list_of_vbds_that_stays_empty_is_refused_while_the_guest_runs() {
 
 #[test]
 fn a_spoilt_list_makes_no_deployment_begin_with_older_files() {
+    let (host, uuid) = written();
+    power_off_by_itself(&host, &uuid);
+    let kept = host.keep();
     for (verb, answer) in [
         ("vbd-list", "empty"),
         ("vbd-list", "short"),
@@ -57,16 +60,14 @@ fn a_spoilt_list_makes_no_deployment_begin_with_older_files() {
         ("vm-list", "cut"),
         ("vm-list", "junk"),
     ] {
-        let (host, uuid) = written();
-        power_off_by_itself(&host, &uuid);
+        host.put_back(&kept);
         let known = Recorded::load("deploy.2").with("11111111-2222-3333-4444-000000000001", &uuid);
         host.sim(&["fail", verb, "--answer", answer]);
         let said = host.deploy_document("xcp-a", &known.stdin);
         host.sim(&["clear"]);
         let again =
             if said.code == Some(0) { said.ok() } else { host.deploy_document("xcp-a", &known.stdin).ok() };
-        let bytes = host.vdi_bytes(&host.vdi_in(&again, "0"));
-        assert!(bytes[AT..].starts_with(WRITTEN), "{verb} {answer}");
+        assert!(host.vdi_holds(&host.vdi_in(&again, "0"), AT, WRITTEN), "{verb} {answer}");
         assert_eq!(host.xe(&["vm-list", "name-label=one-1", "--minimal"]), again, "{verb} {answer}");
     }
 }
@@ -88,10 +89,13 @@ fn a_disk_that_somebody_attached_again_is_written_back_and_removed() {
 #[test]
 fn a_deployment_killed_at_each_call_of_a_takeover_loses_nothing() {
     let mut calls = 0;
+    let (host, uuid) = written();
+    let swap = host.vdi_in(&uuid, "1");
+    power_off_by_itself(&host, &uuid);
+    let kept = host.keep();
     for nth in 1..40 {
-        let (host, uuid) = written();
-        let swap = host.vdi_in(&uuid, "1");
-        power_off_by_itself(&host, &uuid);
+        wait_for_quiet(&host);
+        host.put_back(&kept);
         host.sim(&["kill", "any", "--nth", &nth.to_string(), "--after"]);
         let killed = host.deploy_recorded("deploy.2");
         if killed.code.is_some() {
@@ -100,8 +104,7 @@ fn a_deployment_killed_at_each_call_of_a_takeover_loses_nothing() {
         }
         host.sim(&["clear"]);
         let again = host.deploy_recorded("deploy.2").ok();
-        let bytes = host.vdi_bytes(&host.vdi_in(&again, "0"));
-        assert!(bytes[AT..].starts_with(WRITTEN), "killed at call {nth}");
+        assert!(host.vdi_holds(&host.vdi_in(&again, "0"), AT, WRITTEN), "killed at call {nth}");
         assert_eq!(host.vdi_in(&again, "1"), swap, "killed at call {nth}");
         assert_eq!(host.xe(&["vm-list", "name-label=one-1", "--minimal"]), again, "killed at call {nth}");
     }
@@ -110,9 +113,11 @@ fn a_deployment_killed_at_each_call_of_a_takeover_loses_nothing() {
 
 #[test]
 fn an_undo_that_fails_too_loses_nothing() {
+    let (host, uuid) = written();
+    power_off_by_itself(&host, &uuid);
+    let kept = host.keep();
     for verb in ["vbd-create", "vbd-param-set", "vif-create", "vm-start"] {
-        let (host, uuid) = written();
-        power_off_by_itself(&host, &uuid);
+        host.put_back(&kept);
         host.sim(&["fail", verb, "--nth", "2", "--times", "99"]);
         for undo in ["vm-destroy", "vdi-destroy", "vbd-destroy", "vm-shutdown"] {
             host.sim(&["fail", undo, "--always"]);
@@ -120,6 +125,6 @@ fn an_undo_that_fails_too_loses_nothing() {
         _ = host.deploy_recorded("deploy.2");
         host.sim(&["clear"]);
         let again = host.deploy_recorded("deploy.2").ok();
-        assert!(host.vdi_bytes(&host.vdi_in(&again, "0"))[AT..].starts_with(WRITTEN), "{verb}");
+        assert!(host.vdi_holds(&host.vdi_in(&again, "0"), AT, WRITTEN), "{verb}");
     }
 }

@@ -43,7 +43,7 @@ fn context_vdis(host: &Host) -> Vec<String> {
 fn has_the_new_disc(host: &Host, uuid: &str, kind: &str) {
     let vdis = context_vdis(host);
     assert_eq!(vdis.len(), 1, "{vdis:?}");
-    assert!(host.vdi_bytes(&vdis[0])[3 << 20..].starts_with(b"new"));
+    assert!(host.vdi_holds(&vdis[0], 3 << 20, b"new"));
     let filters = [format!("vm-uuid={uuid}"), format!("type={kind}"), format!("vdi-uuid={}", vdis[0])];
     let vbd = host.xe(&["vbd-list", &filters[0], &filters[1], &filters[2], "--minimal"]);
     assert_eq!(vbd.len(), 36, "{vbd}");

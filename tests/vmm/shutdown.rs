@@ -96,18 +96,16 @@ fn repeated_it_is_success() {
 
 #[test]
 fn no_data_is_lost_whichever_step_fails() {
-    let calls = {
-        let probe = Host::new();
-        let uuid = probe.deploy().ok();
-        probe.forget_calls();
-        probe.on_vm("shutdown", POWEROFF, &uuid).ok();
-        probe.calls().len()
-    };
+    let host = Host::new();
+    let uuid = host.deploy().ok();
+    host.write_vdi(&host.vdi_in(&uuid, "0"), 1 << 20, b"precious");
+    let kept = host.keep();
+    host.forget_calls();
+    host.on_vm("shutdown", POWEROFF, &uuid).ok();
+    let calls = host.calls().len();
     for nth in 1..=calls {
         for after in [false, true] {
-            let host = Host::new();
-            let uuid = host.deploy().ok();
-            host.write_vdi(&host.vdi_in(&uuid, "0"), 1 << 20, b"precious");
+            host.put_back(&kept);
             let nth = nth.to_string();
             let mut fault = vec!["fail", "any", "--nth", &nth, "--code", "INTERNAL_ERROR"];
             fault.extend(after.then_some("--after"));
@@ -118,7 +116,7 @@ fn no_data_is_lost_whichever_step_fails() {
                 || fs::read(host.vm_folder(0, 1).join("disk.0")).unwrap()[1 << 20..].starts_with(b"precious");
             let in_pool = || {
                 let vdi = host.vdi_in(&uuid, "0");
-                !vdi.is_empty() && host.vdi_bytes(&vdi)[1 << 20..].starts_with(b"precious")
+                !vdi.is_empty() && host.vdi_holds(&vdi, 1 << 20, b"precious")
             };
             assert!(
                 in_file() || in_pool(),

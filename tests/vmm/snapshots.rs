@@ -52,7 +52,7 @@ fn a_vm_goes_on_in_the_memory_and_with_the_disks_of_its_snapshot() {
     assert_eq!((state(&host, &uuid), host.host_of(&uuid)), ("running".into(), "xcp-a".into()));
     let now = host.vdi_in(&uuid, "0");
     assert_ne!(now, first);
-    assert!(host.vdi_bytes(&now)[4096..].starts_with(b"before"));
+    assert!(host.vdi_holds(&now, 4096, b"before"));
     let tags = vdi_field(&host, &now, "tags");
     assert!(tags.contains(&format!("one-vm-{uuid}")) && tags.contains("one-1-disk-0"), "{tags}");
     // What is written from now on finds its way back.
@@ -195,9 +195,9 @@ fn changed_while_off(host: &Host) -> Recorded {
 
 fn as_changed(host: &Host, uuid: &str) {
     let context = host.vdi_in(uuid, "3");
-    assert!(host.vdi_bytes(&context)[32_808..].starts_with(b"CHANGED"));
-    assert!(host.vdi_bytes(&host.vdi_in(uuid, "1"))[4096..].starts_with(b"new disk"));
-    assert!(host.vdi_bytes(&host.vdi_in(uuid, "0"))[4096..].starts_with(b"by the guest"));
+    assert!(host.vdi_holds(&context, 32_808, b"CHANGED"));
+    assert!(host.vdi_holds(&host.vdi_in(uuid, "1"), 4096, b"new disk"));
+    assert!(host.vdi_holds(&host.vdi_in(uuid, "0"), 4096, b"by the guest"));
     let of_vm = format!("vm-uuid={uuid}");
     let slots = host.xe(&["vbd-list", &of_vm, "params=userdevice", "--minimal"]);
     assert_eq!(slots.split(',').count(), 3, "{slots}");
@@ -309,7 +309,7 @@ fn attached_again_since_the_snapshot_a_disk_leaves_no_vdi_behind() {
     let disk = &disk[disk.find("<DISK>").unwrap()..];
     on("snapshot_revert", &snapshot).with("<FEATURES>", &format!("{disk}<FEATURES>")).run(&host, &uuid).ok();
     assert_eq!(host.xe(&["vdi-list", &format!("uuid={anew}"), "--minimal"]), "");
-    assert!(host.vdi_bytes(&host.vdi_in(&uuid, "2"))[4096..].starts_with(b"data"));
+    assert!(host.vdi_holds(&host.vdi_in(&uuid, "2"), 4096, b"data"));
     host.on_vm("shutdown", "shutdown.3", &uuid).ok();
     assert_eq!(all(&host), before);
 }

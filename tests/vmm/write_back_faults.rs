@@ -37,7 +37,7 @@ fn is_in_file(host: &Host) -> bool {
 
 fn is_in_pool(host: &Host, uuid: &str) -> bool {
     let vdi = host.vdi_in(uuid, "0");
-    !vdi.is_empty() && host.vdi_bytes(&vdi)[1 << 20..].starts_with(b"precious")
+    !vdi.is_empty() && host.vdi_holds(&vdi, 1 << 20, b"precious")
 }
 
 /// Done again it succeeds; the file has it all, and there are no others beside it.
