@@ -5,9 +5,11 @@ use std::thread;
 /// A pool in which making and destroying VDIs takes long enough to meet.
 fn slow_host() -> Host {
     let host = Host::new();
-    for verb in ["vdi-create", "vdi-destroy", "vm-uninstall", "vdi-import"] {
+    for verb in ["vdi-create", "vdi-destroy", "vm-uninstall"] {
         host.sim(&["delay", verb, "60"]);
     }
+    // Longer than making the next VDI takes on a busy machine.
+    host.sim(&["delay", "vdi-import", "1000"]);
     host
 }
 
