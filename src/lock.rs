@@ -8,6 +8,7 @@ use crate::signal::Stop;
 use crate::state_dir::{self, StateDir};
 use anyhow::{Context, bail};
 use rustix::process::getuid;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,8 @@ pub struct VmLock {
     note_of_killed: String,
     /// The file is not removed.
     stays: bool,
+    /// The lines that stay in the file at the end.
+    kept: Mutex<Vec<String>>,
 }
 
 impl VmLock {
@@ -50,8 +53,13 @@ impl VmLock {
                 }
                 Err(why) => {
                     report::warn(format!("cannot lock VM {vm_id}: {why:#}"));
-                    let note_of_killed = String::new();
-                    return Ok(VmLock { file: None, follows_killed: false, note_of_killed, stays: false });
+                    return Ok(VmLock {
+                        file: None,
+                        follows_killed: false,
+                        note_of_killed: String::new(),
+                        stays: false,
+                        kept: Mutex::default(),
+                    });
                 }
             }
             if !waits {
@@ -81,6 +89,7 @@ impl VmLock {
             file: Some(file),
             follows_killed: was_there,
             stays: was_there,
+            kept: Mutex::default(),
         };
         match EarlierLock::of(vm_id) {
             EarlierLock::None => {}
@@ -112,23 +121,37 @@ impl VmLock {
         self.follows_killed
     }
 
-    /// Writes down what the next action must know if this one is killed.
+    /// Writes down what the next action must know if this one is killed; one line.
     pub fn note(&self, text: &str) {
-        if let Some(Err(why)) = self.file.as_ref().map(|file| file.write(text)) {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines: Vec<&str> = kept.iter().map(String::as_str).chain([text]).collect();
+        if let Some(Err(why)) = self.file.as_ref().map(|file| file.write(&lines.join("\n"))) {
             report::warn(format!("{why:#}"));
         }
     }
 
-    /// What the action before wrote down, if it did not get to its end, at which the file goes.
-    pub fn note_of_killed(&self) -> Option<&str> {
-        Some(self.note_of_killed.as_str()).filter(|note| !note.is_empty())
+    /// Keeps this line for the next action, however this one ends: what it tells of may still be in the pool.
+    pub fn keep_note(&self, text: &str) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if !kept.iter().any(|line| line == text) {
+            kept.push(text.to_owned());
+        }
+    }
+
+    /// The lines that the actions before wrote down and did not get to the end of.
+    pub fn notes_of_killed(&self) -> impl Iterator<Item = &str> {
+        self.note_of_killed.lines().filter(|line| !line.is_empty())
     }
 }
 
 impl Drop for VmLock {
     fn drop(&mut self) {
-        if let Some(file) = self.file.take().filter(|_| !self.stays) {
+        let Some(file) = self.file.take().filter(|_| !self.stays) else { return };
+        let kept = self.kept.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if kept.is_empty() {
             file.remove();
+        } else if let Err(why) = file.write(&kept.join("\n")) {
+            report::warn(format!("{why:#}"));
         }
     }
 }

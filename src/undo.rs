@@ -1,24 +1,32 @@
 //! Taking back what an action has done so far, when it fails or is told to stop.
 
+use crate::lock::VmLock;
 use crate::report;
 use crate::xe::{Call, Xe, failed_with, xe_error};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// Calls that take back what was done; run newest first unless the action gets to [`Undo::keep`].
 #[must_use]
 pub struct Undo<'a> {
     xe: &'a Xe,
     calls: Mutex<Vec<Call>>,
+    /// What the next action on the VM is told when something cannot be taken back.
+    note: OnceLock<(&'a VmLock, String)>,
 }
 
 impl<'a> Undo<'a> {
     pub fn new(xe: &'a Xe) -> Undo<'a> {
-        Undo { xe, calls: Mutex::default() }
+        Undo { xe, calls: Mutex::default(), note: OnceLock::new() }
     }
 
     /// Remembers the call that takes back what was just done.
     pub fn by(&self, call: Call) {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+    }
+
+    /// Where something cannot be taken back, the note stays with the VM's lock: the next action clears it away.
+    pub fn or_note(&self, lock: &'a VmLock, note: &str) {
+        _ = self.note.set((lock, note.to_owned()));
     }
 
     /// The action has succeeded: nothing is taken back.
@@ -36,6 +44,9 @@ impl Drop for Undo<'_> {
                 && !is_done_already(&call, &error)
             {
                 report::warn(format!("cannot take back what was done: {error:#}"));
+                if let Some((lock, note)) = self.note.get() {
+                    lock.keep_note(note);
+                }
             }
         }
     }

@@ -104,7 +104,7 @@ const MAY_NAME: [(&str, &[&str]); 29] = [
     ("one", &["report", "state_dir"]),
     ("image", &["report"]),
     ("qemu_img", &["image", "links", "one", "report"]),
-    ("undo", &["report", "xe"]),
+    ("undo", &["lock", "report", "xe"]),
     ("xapi", &["report"]),
     ("console", &["file_lock", "one", "pid_file", "report", "state_dir", "xapi", "xe"]),
     ("pid_file", &["file_lock", "report", "state_dir"]),

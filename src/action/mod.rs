@@ -42,7 +42,7 @@ use crate::lock::VmLock;
 use crate::one::conf::{INVENTORY, NAMED_HOST};
 use crate::one::{Conf, Message};
 use crate::parallel;
-use crate::report::Result;
+use crate::report::{self, Result};
 use crate::retry::{self, Retry};
 use crate::signal::Stop;
 use crate::state_dir;
@@ -162,8 +162,13 @@ impl Caller {
     /// What an action made that was killed before it could plug it in is cleared away.
     fn lock(xe: &Xe, vm_id: Option<u32>) -> Result<Option<VmLock>> {
         let lock = vm_id.map(|vm_id| VmLock::take(vm_id, xe.transfer_limit, &xe.stop)).transpose()?;
-        if let (Some(vm_id), Some(attempt)) = (vm_id, lock.as_ref().and_then(VmLock::note_of_killed)) {
-            hotplug::clear_remains(xe, vm_id, attempt);
+        if let (Some(vm_id), Some(lock)) = (vm_id, &lock) {
+            for attempt in lock.notes_of_killed() {
+                if let Err(error) = hotplug::clear_remains(xe, vm_id, attempt) {
+                    report::warn(format!("what has the mark {attempt} may be left in the pool: {error:#}"));
+                    lock.keep_note(attempt);
+                }
+            }
         }
         Ok(lock)
     }

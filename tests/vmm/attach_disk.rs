@@ -1,7 +1,7 @@
 //! `attach_disk` through its link, with what a real oned sent.
 use crate::common::data_disk::{
-    ATTACHED, DATA, DISK_3_AS_CD, DISK_3_END, DISK_3_IN_XCP, MIB, attach, default_sr, file, make_file,
-    make_vdi, running, vbds, vdis, with_disk_3,
+    ATTACHED, DATA, DISK_3_AS_CD, DISK_3_END, DISK_3_IN_XCP, MIB, attach, default_sr, detach, file,
+    make_file, make_vdi, running, vbds, vdis, with_disk_3,
 };
 use crate::common::recorded_action::RecordedAction;
 use crate::common::steps::{self, Wrong};
@@ -307,6 +307,27 @@ fn whichever_call_fails_the_pool_is_as_before_and_done_again_it_succeeds() {
         steps::undone_or_done(host, step, &|host| run(host, &uuid));
         has_disk(host, &uuid, "2");
     });
+}
+
+#[test]
+fn what_could_not_be_taken_back_the_next_action_clears() {
+    let (host, uuid) = running();
+    for verb in ["vdi-import", "vbd-create"] {
+        host.sim(&["fail", verb, "--always"]);
+        host.sim(&["fail", "vdi-destroy", "--always"]);
+        let line = run(&host, &uuid).failure();
+        assert_eq!(vdis(&host).len(), 1, "{line}");
+        // This one can take nothing back either, and clears nothing of the first: none is forgotten.
+        run(&host, &uuid).failure();
+        assert_eq!(vdis(&host).len(), 2, "{line}");
+        host.sim(&["clear"]);
+        run(&host, &uuid).ok();
+        has_disk(&host, &uuid, "2");
+        assert!(!host.path("state/vm-1.lock").exists());
+        detach().run(&host, &uuid).ok();
+        assert!(vdis(&host).is_empty());
+        make_file(&host);
+    }
 }
 
 #[test]

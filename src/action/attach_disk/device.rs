@@ -19,7 +19,12 @@ use std::slice;
 
 impl Job<'_> {
     /// The disk's VDI, still empty if it is made from a file.
-    pub(super) fn vdi(&self, undo: &Undo<'_>, sr: Option<Uuid>, lock: Option<&VmLock>) -> Result<Uuid> {
+    pub(super) fn vdi<'a>(
+        &self,
+        undo: &Undo<'a>,
+        sr: Option<Uuid>,
+        lock: Option<&'a VmLock>,
+    ) -> Result<Uuid> {
         let size_bytes = match &self.source {
             Source::Vdi { vdi, .. } => return Ok(vdi.clone()),
             Source::Image { vdi_size_bytes, .. } => *vdi_size_bytes,
@@ -28,6 +33,7 @@ impl Job<'_> {
         let attempt = mark::attempt_tag();
         if let Some(lock) = lock {
             lock.note(&attempt);
+            undo.or_note(lock, &attempt);
         }
         let name = mark::vdi_name(self.vm.vm_id, self.disk.disk_id);
         let mut tags = mark::vdi_tags(self.uuid, self.vm.vm_id, self.disk.disk_id);
@@ -38,7 +44,10 @@ impl Job<'_> {
             // It may be there although the call that made it never answered.
             match Vdi::with_tag(self.xe, &attempt) {
                 Ok(found) => found.iter().for_each(|vdi| undo.by(vdi::destroy(&vdi.uuid))),
-                Err(error) => report::warn(format!("a VDI {name} may be left in the pool: {error:#}")),
+                Err(error) => {
+                    report::warn(format!("a VDI {name} may be left in the pool: {error:#}"));
+                    lock.inspect(|lock| lock.keep_note(&attempt));
+                }
             }
         }
         let vdi: Uuid = made?;

@@ -82,24 +82,19 @@ pub fn settle(xe: &Xe, call: &Call, already: &str, is_done: impl Fn() -> Result<
 
 /// Removes what an attempt had made for a VM's disk that was killed before it marked it; no guest has ever seen it.
 /// Any other tag than that of an attempt removes nothing.
-pub fn clear_remains(xe: &Xe, vm_id: u32, attempt: &str) {
+pub fn clear_remains(xe: &Xe, vm_id: u32, attempt: &str) -> Result<()> {
     if !mark::is_attempt_tag(attempt) {
         report::warn(format!("the lock of VM {vm_id} names {attempt:?}, which is no attempt of ours"));
-        return;
+        return Ok(());
     }
     let is_of_vm = |vdi: &Vdi| mark::disk_of_vdi(&vdi.tags).is_some_and(|(of_vm, _)| of_vm == vm_id);
-    let clear = || -> Result<()> {
-        for left in Vdi::with_tag(xe, attempt)?.into_iter().filter(is_of_vm) {
-            let vbds = Vbd::of_vdi(xe, &left.uuid)?;
-            let is_used = vbds.iter().any(|vbd| vbd.is_attached || mark::disk_id(vbd).is_some());
-            if !is_used && !left.is_a_snapshot {
-                report::info(format!("clearing away what a killed driver left: VDI {}", left.uuid));
-                xe.run(&vdi::destroy(&left.uuid))?;
-            }
+    for left in Vdi::with_tag(xe, attempt)?.into_iter().filter(is_of_vm) {
+        let vbds = Vbd::of_vdi(xe, &left.uuid)?;
+        let is_used = vbds.iter().any(|vbd| vbd.is_attached || mark::disk_id(vbd).is_some());
+        if !is_used && !left.is_a_snapshot {
+            report::info(format!("clearing away what a killed driver left: VDI {}", left.uuid));
+            xe.run(&vdi::destroy(&left.uuid))?;
         }
-        Ok(())
-    };
-    if let Err(error) = clear() {
-        report::warn(format!("a VDI with the tag {attempt} may be left in the pool: {error:#}"));
     }
+    Ok(())
 }
