@@ -46,6 +46,7 @@ use crate::report::{self, Result};
 use crate::retry::{self, Retry};
 use crate::signal::Stop;
 use crate::state_dir;
+use crate::translate::mark;
 use crate::xapi::{Server, Trust, Xapi};
 use crate::xe::host::without_brackets;
 use crate::xe::{Restart, ServerCheck, SrTurns, Xe};
@@ -164,7 +165,12 @@ impl Caller {
         let lock = vm_id.map(|vm_id| VmLock::take(vm_id, xe.transfer_limit, &xe.stop)).transpose()?;
         if let (Some(vm_id), Some(lock)) = (vm_id, &lock) {
             for attempt in lock.notes_of_killed() {
-                if let Err(error) = hotplug::clear_remains(xe, vm_id, attempt) {
+                let cleared = if mark::is_snapshot_attempt(vm_id, attempt) {
+                    leave::killed_write_back::clear(xe, attempt)
+                } else {
+                    hotplug::clear_remains(xe, vm_id, attempt)
+                };
+                if let Err(error) = cleared {
                     report::warn(format!("what has the mark {attempt} may be left in the pool: {error:#}"));
                     lock.keep_note(attempt);
                 }

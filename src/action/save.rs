@@ -35,7 +35,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let identity = caller.identity(message.as_ref(), args.vm_id);
     let path = checkpoint::path(&conf, message.as_ref(), &args.checkpoint_file)?;
     let xe = caller.xe(&conf, &args.host)?;
-    let _lock = Caller::lock(&xe, identity.vm_id())?;
+    let lock = Caller::lock(&xe, identity.vm_id())?;
     if let Some(message) = &message {
         vm_folder::make(&conf, message)?;
     }
@@ -52,7 +52,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
         _ => bail!("{}: it cannot be suspended", is_not_running(&vm)),
     };
     if let Some(message) = &message {
-        write_back::of_suspended(&xe, &conf, message, &suspended.uuid)?;
+        write_back::of_suspended(&xe, &conf, message, &suspended.uuid, lock.as_ref())?;
     }
     let memory = suspended.suspend_vdi.context("XAPI tells of no VDI with the VM's memory")?;
     place.write(&Checkpoint { vm: suspended.uuid.clone(), memory })?;

@@ -73,7 +73,7 @@ pub fn take(
         }
         report::info(format!("changes of disk {disk_id} are not tracked: {error:#}"));
     }
-    let attempt = mark::increment_attempt(vm_id);
+    let attempt = mark::snapshot_attempt(vm_id);
     undo.by(vdi::unmark(&disk.uuid, mark::INCREMENT_ATTEMPT));
     xe.run(&vdi::mark(&disk.uuid, mark::INCREMENT_ATTEMPT, &attempt))?;
     let taken = xe.ask::<Uuid>(&vdi::snapshot(&disk.uuid));

@@ -150,8 +150,8 @@ pub fn nothing_is_left(world: &World, foreign: &Foreign) -> Result<(), String> {
     }
 }
 
-/// What `gc` does not find yet: the snapshot through which `save` writes a disk back has no tag of ours, and stays
-/// when the driver is killed right after it was taken.
+/// What `gc` names and keeps here: the simulator's clock is not the driver's, so that a snapshot through which a killed
+/// `save` was writing a disk back may be somebody's backup.
 fn is_unmarked_snapshot(row: &Row) -> bool {
     let has_tags = row.fields.keys().any(|field| field.starts_with("tags"));
     row.class == "VDI" && row.get("is-a-snapshot") == "true" && !has_tags

@@ -249,6 +249,77 @@ fn a_suspended_vms_persistent_disk_is_in_its_file_too() {
     assert!(in_file(b"and later"));
 }
 
+fn snapshots(host: &Host) -> String {
+    host.xe(&["vdi-list", "is-a-snapshot=true", "--minimal"])
+}
+
+fn is_marked(host: &Host, vdi: &str) -> bool {
+    let args = ["vdi-param-get", &format!("uuid={vdi}"), "param-name=other-config"];
+    host.xe(&args).contains("one_write_back_attempt")
+}
+
+/// The simulator's clock is not the driver's: lets the attempt that was killed have begun by the simulator's.
+fn by_the_pools_clock(host: &Host) {
+    const BEGUN: &str = "1767225620";
+    let Ok(note) = fs::read_to_string(host.path("state/vm-1.lock")) else { return };
+    let Some(seconds) = note.split('-').nth(1).filter(|_| note.starts_with("1-")) else { return };
+    for file in ["pool", "state/vm-1.lock"] {
+        let text = fs::read_to_string(host.path(file)).unwrap();
+        fs::write(host.path(file), text.replace(&format!("1-{seconds}-"), &format!("1-{BEGUN}-"))).unwrap();
+    }
+}
+
+#[test]
+fn the_next_action_clears_what_a_killed_write_back_has_left() {
+    let (host, uuid) = running();
+    let disk = host.vdi_in(&uuid, "0");
+    let (before, ways) = (snapshots(&host), [Wrong::Killed, Wrong::AnswerLost]);
+    steps::each_call(&host, &ways, &|host| save_persistent().command(host, &uuid), &|host, step| {
+        by_the_pools_clock(host);
+        save_persistent().run(host, &uuid).ok();
+        assert_eq!(snapshots(host), before, "{step:#?}");
+        assert!(!is_marked(host, &disk), "{step:#?}");
+        assert!(!host.path("state/vm-1.lock").exists(), "{step:#?}");
+    });
+}
+
+#[test]
+fn gc_removes_the_snapshot_of_a_killed_write_back_once_the_vm_is_gone() {
+    let (host, uuid) = running();
+    fs::write(host.path("vms"), "9").unwrap();
+    let gc = |host: &Host| host.one_xcp(&["gc", "--yes", "--vms-of", host.path("vms").to_str().unwrap()]);
+    steps::each_call(
+        &host,
+        &[Wrong::Killed],
+        &|host| save_persistent().command(host, &uuid),
+        &|host, step| {
+            by_the_pools_clock(host);
+            host.xe(&["vm-uninstall", &format!("uuid={uuid}"), "force=true"]);
+            gc(host).ok();
+            assert_eq!(snapshots(host), "", "{step:#?}");
+        },
+    );
+}
+
+#[test]
+fn a_snapshot_that_somebody_takes_after_a_write_back_was_killed_stays() {
+    let (host, uuid) = running();
+    fs::write(host.path("vms"), "9").unwrap();
+    let disk = format!("uuid={}", host.vdi_in(&uuid, "0"));
+    host.xe(&["vdi-param-set", &disk, "other-config:one_write_back_attempt=1-1000-5-6"]);
+    let theirs = host.xe(&["vdi-snapshot", &disk]);
+    fs::create_dir_all(host.path("state")).unwrap();
+    fs::write(host.path("state/vm-1.lock"), "1-1000-5-6").unwrap();
+    let said = host.on_vm("reboot", "reboot", &uuid);
+    assert!(said.stderr.contains("somebody's backup"), "{said:?}");
+    said.ok();
+    assert!(!is_marked(&host, &host.vdi_in(&uuid, "0")));
+    host.xe(&["vm-uninstall", &format!("uuid={uuid}"), "force=true"]);
+    let shown = host.one_xcp(&["gc", "--yes", "--vms-of", host.path("vms").to_str().unwrap()]).ok();
+    assert!(shown.contains(&format!("kept     VDI {theirs}")), "{shown}");
+    assert_eq!(snapshots(&host), theirs);
+}
+
 #[test]
 fn whatever_call_fails_while_a_persistent_disk_is_written_back_nothing_is_lost_or_left() {
     let (host, uuid) = running();

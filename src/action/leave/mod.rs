@@ -3,6 +3,7 @@
 
 pub mod discs;
 mod imported;
+pub mod killed_write_back;
 mod leftover;
 pub mod power_off;
 pub mod remove;

@@ -5,11 +5,13 @@ use super::STILL_IN_USE;
 use crate::action::disks_of_vm::{self, Wanted};
 use crate::action::{deploy, disk_format, vm_folder};
 use crate::image;
+use crate::lock::VmLock;
 use crate::one::disk::Origin;
 use crate::one::{Conf, Disk, Message};
 use crate::parallel;
 use crate::report::{self, Result};
 use crate::translate::mark;
+use crate::undo::Undo;
 use crate::xe::vbd::{self, Vbd};
 use crate::xe::{Uuid, Xe, failed_with, vdi, was_refused_in_passing};
 use anyhow::{Context, bail};
@@ -99,7 +101,13 @@ pub fn stamp(xe: &Xe, conf: &Conf, message: &Message, vbds: &[Vbd]) {
 /// then puts `disk.N` in the place of the image. XAPI exports no disk of a suspended VM, but a snapshot of it.
 ///
 /// The disk stays as it is, and goes back once more when the VM has gone on and leaves the host.
-pub fn of_suspended(xe: &Xe, conf: &Conf, message: &Message, uuid: &Uuid) -> Result<()> {
+pub fn of_suspended(
+    xe: &Xe,
+    conf: &Conf,
+    message: &Message,
+    uuid: &Uuid,
+    lock: Option<&VmLock>,
+) -> Result<()> {
     let wanted: Vec<&Disk> = message.vm.disks.iter().filter(|disk| disk.is_wanted_back(true)).collect();
     if wanted.is_empty() {
         return Ok(());
@@ -108,13 +116,22 @@ pub fn of_suspended(xe: &Xe, conf: &Conf, message: &Message, uuid: &Uuid) -> Res
     let vbds = check_persistent(xe, message.vm.vm_id, uuid, &wanted)?;
     let disks: Vec<(&Disk, Uuid)> =
         wanted.into_iter().filter_map(|disk| Some((disk, vdi_of(disk, &vbds)?))).collect();
+    let attempt = mark::snapshot_attempt(message.vm.vm_id);
+    if let Some(lock) = lock {
+        lock.note(&attempt);
+    }
     let written = parallel::map(&disks, |(disk, vdi)| {
         let file = disk.file(&folder);
-        through_snapshot(xe, disk, vdi, &file).with_context(|| {
+        through_snapshot(xe, &attempt, disk, vdi, &file).with_context(|| {
             format!("cannot write disk {} of the suspended VM back to {}", disk.disk_id, file.display())
         })
     });
-    written.into_iter().collect()
+    let written: Result<()> = written.into_iter().collect();
+    if let (Err(_), Some(lock)) = (&written, lock) {
+        // Whether its snapshots are gone is not known in each case.
+        lock.keep_note(&attempt);
+    }
+    written
 }
 
 /// As [`check`], for the persistent disks alone.
@@ -127,12 +144,37 @@ fn check_persistent(xe: &Xe, vm_id: u32, record: &Uuid, disks: &[&Disk]) -> Resu
     Ok(found.vbds)
 }
 
-fn through_snapshot(xe: &Xe, disk: &Disk, vdi: &Uuid, file: &Path) -> Result<()> {
-    let snapshot: Uuid = xe.ask(&vdi::snapshot(vdi))?;
+/// XAPI gives a snapshot the `other-config` of its disk, so that it has its mark from its first moment.
+fn through_snapshot(xe: &Xe, attempt: &str, disk: &Disk, vdi: &Uuid, file: &Path) -> Result<()> {
+    let snapshot = taken_snapshot(xe, attempt, vdi)?;
     let written = write_back(xe, disk, &snapshot, file);
     let removed = xe.undo(&vdi::destroy(&snapshot));
     written?;
     removed.map(drop).with_context(|| format!("its snapshot {snapshot} is left over"))
+}
+
+fn taken_snapshot(xe: &Xe, attempt: &str, vdi: &Uuid) -> Result<Uuid> {
+    let undo = Undo::new(xe);
+    undo.by(vdi::unmark(vdi, mark::WRITE_BACK_ATTEMPT));
+    xe.run(&vdi::mark(vdi, mark::WRITE_BACK_ATTEMPT, attempt))?;
+    let taken = xe.ask::<Uuid>(&vdi::snapshot(vdi));
+    if let Ok(snapshot) = &taken {
+        undo.by(vdi::destroy(snapshot));
+    } else {
+        // It may be there although the answer was lost.
+        let of_attempt = format!("other-config:{}", mark::WRITE_BACK_ATTEMPT);
+        let of_disk = vdi.to_string();
+        let marks =
+            [(of_attempt.as_str(), attempt), ("snapshot-of", of_disk.as_str()), ("is-a-snapshot", "true")];
+        // Of two, one is somebody's backup: the note in the lock stays, and the next action names them.
+        if let [made] = &*vdi::marked(xe, &marks)? {
+            undo.by(vdi::destroy(made));
+        }
+    }
+    let snapshot = taken.with_context(|| format!("cannot take a snapshot of VDI {vdi}"))?;
+    xe.run(&vdi::unmark(vdi, mark::WRITE_BACK_ATTEMPT))?;
+    undo.keep();
+    Ok(snapshot)
 }
 
 /// Whether there is a file of this name; a link that leads nowhere counts.

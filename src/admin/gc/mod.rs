@@ -90,9 +90,14 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let remover = Remover { xe: &xe, save_to: args.save_to.as_deref() };
     // One after the other: several may be of the same VM, which is locked for each.
     let done: Vec<End> = leftovers.iter().map(|leftover| settle(&remover, args.yes, leftover)).collect();
-    let in_storage =
-        storage::Search { judge: &judge, vdis: &pool.vdis, names: &names, images: images.as_ref() }
-            .leftovers();
+    let in_storage = storage::Search {
+        judge: &judge,
+        vdis: &pool.vdis,
+        names: &names,
+        images: images.as_ref(),
+        locked: None,
+    }
+    .leftovers();
     let done_in_storage: Vec<End> =
         in_storage.iter().map(|leftover| leftover.settle(&judge, args.yes)).collect();
     let files = checkpoints::leftovers(&judge, &pool, &probe::datastore_location(&conf, None));

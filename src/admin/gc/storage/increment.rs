@@ -2,7 +2,6 @@
 
 use super::{Name, Remedy, Search};
 use crate::admin::claims::Claim;
-use crate::lock::VmLock;
 use crate::xe::Uuid;
 
 impl Search<'_> {
@@ -14,7 +13,7 @@ impl Search<'_> {
             let advice = Remedy::Advice(format!("if nobody wants what is in it: xe vdi-destroy uuid={uuid}"));
             return Some((why, if name.increment_of.is_some() { Remedy::Destroy } else { advice }));
         }
-        let is_left = name.has_data && self.judge.is_old(name.taken) && !VmLock::is_held(vm_id);
+        let is_left = name.has_data && self.judge.is_old(name.taken) && !self.is_at_work(vm_id);
         let (why, advice) = if name.increment_of.is_some() {
             ("a backup was made from it, and has not ended", "the VM's next backup removes it".to_owned())
         } else {

@@ -26,6 +26,8 @@ pub struct Leftover {
     pub name: String,
     /// The VM that it was made for, if one was.
     pub vm_id: Option<u32>,
+    /// The mark of the killed `save` that took it, if one did.
+    pub write_back: Option<String>,
     pub why: &'static str,
     pub remedy: Remedy,
 }
@@ -54,15 +56,14 @@ impl Leftover {
             None => None,
         };
         let mut filters = vec![("uuid", uuid.as_str()), ("name-label", self.name.as_str())];
-        let of_increment = format!("other-config:{}", mark::INCREMENT_OF);
-        let vm_id = self.vm_id.filter(|_| self.vdi.is_a_snapshot).map(|vm_id| vm_id.to_string());
-        filters.extend(vm_id.as_deref().map(|vm_id| (of_increment.as_str(), vm_id)));
+        let marks = self.marks();
+        filters.extend(marks.iter().map(|(key, value)| (key.as_str(), value.as_str())));
         let is_it = xe.list("vdi", &["uuid"], &filters, |record| record.get::<Uuid>("uuid"))?
             == [self.vdi.uuid.clone()];
         let (vdis, names) = (Vdi::all(xe)?, names(xe)?);
         let now = vdis.iter().find(|vdi| vdi.uuid == self.vdi.uuid);
-        let again =
-            now.and_then(|vdi| Search { judge, vdis: &vdis, names: &names, images: None }.judged(vdi));
+        let search = Search { judge, vdis: &vdis, names: &names, images: None, locked: self.vm_id };
+        let again = now.and_then(|vdi| search.judged(vdi));
         let is_same = again.is_some_and(|again| again.remedy == self.remedy && again.vdi.allows("destroy"));
         ensure!(is_it && is_same, "it is not what it was a moment ago, or is being worked on");
         let call = match &self.remedy {
@@ -70,6 +71,15 @@ impl Leftover {
             _ => vdi::destroy(&self.vdi.uuid),
         };
         xe.run(&call).map(drop)
+    }
+
+    /// Of a snapshot, what tells it from one that somebody has taken.
+    fn marks(&self) -> Option<(String, String)> {
+        let marked = match &self.write_back {
+            Some(attempt) => (mark::WRITE_BACK_ATTEMPT, attempt.clone()),
+            None => (mark::INCREMENT_OF, self.vm_id?.to_string()),
+        };
+        self.vdi.is_a_snapshot.then(|| (format!("other-config:{}", marked.0), marked.1))
     }
 
     /// A line for people, or JSON.

@@ -6,6 +6,7 @@
 
 mod increment;
 mod leftover;
+mod write_back;
 
 pub use leftover::{Leftover, Remedy};
 
@@ -33,6 +34,8 @@ pub struct Name {
     increment_of: Option<u32>,
     /// The same, of one that is being taken, or that somebody has taken by hand meanwhile.
     attempt_of: Option<u32>,
+    /// The mark of a `save` that was killed while it wrote a disk back.
+    write_back: Option<String>,
     /// More than the log of what has changed.
     has_data: bool,
 }
@@ -51,6 +54,7 @@ pub fn names(xe: &Xe) -> Result<HashMap<Uuid, Name>> {
             taken: time::unix(record.text("snapshot-time")),
             increment_of: value(mark::INCREMENT_OF).and_then(|vm_id| vm_id.parse().ok()),
             attempt_of: value(mark::INCREMENT_ATTEMPT).and_then(mark::vm_id_of_attempt),
+            write_back: value(mark::WRITE_BACK_ATTEMPT).map(str::to_owned),
             has_data: record.text("type") != vdi::LOG_ONLY,
         };
         Ok((record.get("uuid")?, name))
@@ -65,6 +69,8 @@ pub struct Search<'a> {
     pub names: &'a HashMap<Uuid, Name>,
     /// None: nobody told which images OpenNebula has.
     pub images: Option<&'a Images>,
+    /// The VM whose lock is held while one of its VDIs is looked at once more.
+    pub locked: Option<u32>,
 }
 
 impl Search<'_> {
@@ -79,14 +85,19 @@ impl Search<'_> {
         if vdi.vbds > 0 || (mark::is_of_deployment(&vdi.tags) && !vdi.is_a_snapshot) {
             return None;
         }
+        let write_back_of = name.write_back.as_deref().and_then(mark::vm_id_of_attempt);
         let vm_id = name
             .increment_of
             .or(name.attempt_of)
+            .or(write_back_of)
             .filter(|_| vdi.is_a_snapshot)
             .or(mark::vm_id_of_backup(&name.label))
             .or(mark::disk_of_vdi(&vdi.tags).map(|(vm_id, _)| vm_id));
-        let found =
-            |why, remedy| Some(Leftover { vdi: vdi.clone(), name: name.label.clone(), vm_id, why, remedy });
+        let write_back = name.write_back.clone().filter(|_| vdi.is_a_snapshot && name.increment_of.is_none());
+        let found = |why, remedy| {
+            let (vdi, name, write_back) = (vdi.clone(), name.label.clone(), write_back.clone());
+            Some(Leftover { vdi, name, vm_id, write_back, why, remedy })
+        };
         let uuid = &vdi.uuid;
         let advice = || {
             Remedy::Advice(format!(
@@ -96,6 +107,10 @@ impl Search<'_> {
         if vdi.is_a_snapshot {
             if let Some(vm_id) = name.increment_of.or(name.attempt_of) {
                 let (why, remedy) = self.increment(uuid, vm_id, name)?;
+                return found(why, remedy);
+            }
+            if let (Some(vm_id), Some(attempt)) = (write_back_of, &name.write_back) {
+                let (why, remedy) = self.write_back(uuid, vm_id, attempt, name)?;
                 return found(why, remedy);
             }
             let of = name.snapshot_of.as_ref().and_then(|of| self.vdis.iter().find(|vdi| vdi.uuid == *of));
@@ -129,7 +144,12 @@ impl Search<'_> {
     }
 
     fn is_gone(&self, vm_id: u32) -> bool {
-        self.judge.claim(vm_id) == Claim::Unclaimed && !VmLock::is_held(vm_id)
+        self.judge.claim(vm_id) == Claim::Unclaimed && !self.is_at_work(vm_id)
+    }
+
+    /// Whether an action is at work on the VM.
+    fn is_at_work(&self, vm_id: u32) -> bool {
+        self.locked != Some(vm_id) && VmLock::is_held(vm_id)
     }
 
     /// Why a clone with this name is not what it was to become.
@@ -184,6 +204,7 @@ fn snapshot_of_none(vdi: &Vdi, name: &Name) -> Option<Leftover> {
         vdi: vdi.clone(),
         name: name.label.clone(),
         vm_id: Some(vm_id),
+        write_back: None,
         why: "a snapshot of a VM's disk, in no VM, and the pool no longer has the disk",
         remedy: Remedy::Advice(advice),
     })
