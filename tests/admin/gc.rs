@@ -251,15 +251,18 @@ fn copies_of_a_vm_and_snapshots_are_not_touched() {
     let snapshot = host.xe(&["vm-snapshot", &format!("uuid={uuid}"), "new-name-label=backup"]);
     let before = host.dump();
     let kept = gc_of(&host, WITHOUT_VM_1, &["--yes"]).ok();
-    assert!(kept.contains("remove its snapshots first if nobody wants them"), "{kept}");
+    assert!(kept.contains("it is in a snapshot that OpenNebula did not take, which may be"), "{kept}");
     host.is_as(&before);
     assert_eq!(kept.lines().count(), 1, "{kept}");
     host.xe(&["vm-destroy", &format!("uuid={uuid}")]);
-    let kept = gc_of(&host, WITHOUT_VM_1, &["--yes"]).ok();
+    let kept = gc(&host, &["--yes"]).ok();
     let advice = format!(
         "it may be somebody's backup; if it is not: xe snapshot-uninstall uuid={snapshot} force=true"
     );
     assert!(kept.contains(&advice), "{kept}");
+    let kept = gc_of(&host, WITHOUT_VM_1, &["--yes"]).ok();
+    let line = format!("kept     snapshot {snapshot} of VM 1: the pool has its VM no more; disk");
+    assert!(kept.contains(&line) && kept.contains("it is in a snapshot that OpenNebula"), "{kept}");
     assert_eq!(host.xe(&["snapshot-list", "--minimal"]), snapshot);
     assert!(!host.xe(&["vm-list", "name-label=mine", "--minimal"]).is_empty());
 }
@@ -295,10 +298,10 @@ fn a_checkpoint_of_a_vm_that_nobody_has_is_removed() {
     fs::create_dir_all(foreign.parent().unwrap()).unwrap();
     fs::write(&foreign, "LibvirtQemudSave").unwrap();
     // The pool has the VM; then OpenNebula may have it in another pool; then neither.
-    assert!(!gc_of(&host, WITHOUT_VM_1, &["--yes"]).ok().contains("checkpoint"));
+    assert!(!gc_of(&host, WITHOUT_VM_1, &[]).ok().contains("checkpoint"));
     host.mark_as(&uuid, 2);
-    host.xe(&["vm-uninstall", &format!("uuid={uuid}"), "force=true"]);
     let disc = host.xe(&["vdi-list", "name-label=one-1-disk-2", "--minimal"]);
+    host.xe(&["vm-uninstall", &format!("uuid={uuid}"), "force=true"]);
     host.xe(&["vdi-destroy", &format!("uuid={disc}")]);
     assert_eq!(gc(&host, &["--yes"]).ok(), "");
     assert_eq!(gc_of(&host, b"1 5", &["--yes"]).ok(), "");
@@ -308,6 +311,82 @@ fn a_checkpoint_of_a_vm_that_nobody_has_is_removed() {
     assert!(file.exists());
     assert_eq!(gc_of(&host, WITHOUT_VM_1, &["--yes"]).ok(), format!("removed  {line}"));
     assert!(!file.exists() && foreign.exists());
+}
+
+#[test]
+fn a_suspended_vm_that_opennebula_has_no_more_goes_with_its_memory() {
+    let host = Host::new();
+    let before = host.dump();
+    let uuid = host.deploy().ok();
+    host.xe(&["vm-suspend", &format!("uuid={uuid}")]);
+    let suspended = host.dump();
+    assert_eq!(gc(&host, &["--yes"]).ok(), "");
+    assert_eq!(gc_of(&host, b"1 5", &["--yes"]).ok(), "");
+    let line = format!("VM {uuid} of VM 1: it is suspended, and OpenNebula has no such VM");
+    assert_eq!(gc_of(&host, WITHOUT_VM_1, &[]).ok(), format!("leftover {line}; --yes removes it"));
+    host.is_as(&suspended);
+    assert_eq!(gc_of(&host, WITHOUT_VM_1, &["--yes"]).ok(), format!("removed  {line}"));
+    host.is_as(&before);
+}
+
+#[test]
+fn a_suspended_vms_persistent_disk_is_saved_first() {
+    let host = Host::new();
+    let before = host.dump();
+    let uuid = deploy_persistent(&host);
+    let vdi = host.vdi_in(&uuid, "0");
+    host.write_vdi(&vdi, 1 << 20, b"last words");
+    let bytes = host.vdi_bytes(&vdi);
+    host.xe(&["vm-suspend", &format!("uuid={uuid}")]);
+    let suspended = host.dump();
+    assert!(gc_of(&host, WITHOUT_VM_1, &["--yes"]).ok().starts_with("kept     VM "));
+    host.is_as(&suspended);
+    fs::create_dir(host.path("saved")).unwrap();
+    gc_of(&host, WITHOUT_VM_1, &["--yes", "--save-to", "saved"]).ok();
+    assert_eq!(fs::read(host.path(&format!("saved/one-1-disk-0-{vdi}.raw"))).unwrap(), bytes);
+    host.is_as(&before);
+}
+
+#[test]
+fn a_vm_goes_with_opennebulas_snapshots_and_somebodys_are_saved_first() {
+    let host = Host::new();
+    let before = host.dump();
+    let uuid = host.deploy().ok();
+    RecordedAction::load("snapshot_create", "snapshot_create").run(&host, &uuid).ok();
+    power_off(&host, &uuid);
+    let kept = host.keep();
+    let removed = gc_of(&host, WITHOUT_VM_1, &["--yes"]).ok();
+    assert!(removed.starts_with("removed  VM ") && removed.lines().count() == 1, "{removed}");
+    host.is_as(&before);
+    host.put_back(&kept);
+    let theirs = host.xe(&["vm-snapshot", &format!("uuid={uuid}"), "new-name-label=backup"]);
+    let with_theirs = host.dump();
+    assert!(gc_of(&host, WITHOUT_VM_1, &["--yes"]).ok().starts_with("kept     VM "));
+    host.is_as(&with_theirs);
+    let vdi = host.vdi_in(&theirs, "0");
+    fs::create_dir(host.path("saved")).unwrap();
+    gc_of(&host, WITHOUT_VM_1, &["--yes", "--save-to", "saved"]).ok();
+    assert!(host.path(&format!("saved/one-1-disk-0-{vdi}.raw")).exists());
+    host.is_as(&before);
+}
+
+#[test]
+fn a_disk_that_was_detached_from_a_removed_vm_goes_in_the_same_run() {
+    let host = Host::new();
+    let before = host.dump();
+    let uuid = host.deploy().ok();
+    let vdi = host.vdi_in(&uuid, "0");
+    power_off(&host, &uuid);
+    let vbd = host.xe(&["vbd-list", &format!("vdi-uuid={vdi}"), "--minimal"]);
+    host.xe(&["vbd-destroy", &format!("uuid={vbd}")]);
+    fs::create_dir(host.path("saved")).unwrap();
+    let removed = gc_of(&host, WITHOUT_VM_1, &["--yes", "--save-to", "saved"]).ok();
+    assert!(
+        removed.contains("removed  VM ") && removed.contains(&format!("removed  VDI {vdi}")),
+        "{removed}"
+    );
+    assert!(!removed.contains("kept"), "{removed}");
+    host.is_as(&before);
 }
 
 #[test]

@@ -116,7 +116,17 @@ fn a_disk_of_a_vm_that_is_no_more_is_shown_and_kept() {
         shown.starts_with("kept     VDI ") && shown.contains("of a VM that OpenNebula has no more"),
         "{shown}"
     );
-    assert!(site.is_there(&site.disk(0)));
+    let disk = site.disk(0);
+    assert!(site.is_there(&disk));
+    let bytes = site.host.vdi_bytes(&disk);
+    fs::create_dir(site.host.path("saved")).unwrap();
+    let mut gc = site.host.command(PROGRAM);
+    said(gc.args(["gc", "--yes", "--save-to", "saved", "--vms-of", "-"]), b"5").ok();
+    assert!(!site.is_there(&disk));
+    let saved = fs::read(site.host.path(&format!("saved/one-2-disk-0-{disk}.raw"))).unwrap();
+    assert!(saved.starts_with(&bytes));
+    let mut gc = site.host.command(PROGRAM);
+    assert_eq!(said(gc.args(["gc", "--vms-of", "-"]), b"5").ok(), "");
 }
 
 #[test]
@@ -151,7 +161,12 @@ fn a_snapshot_whose_disk_went_with_its_vm_is_named_and_stays() {
     assert_eq!(shown.lines().count(), 1, "{shown}");
     let mut gc = site.host.command(PROGRAM);
     let with_list = said(gc.args(["gc", "--yes", "--vms-of", "-"]), b"9").ok();
-    assert_eq!(with_list, shown);
+    assert!(with_list.starts_with(&format!("kept     VDI {ours}, one-2-disk-0: ")), "{with_list}");
+    assert!(with_list.contains("--save-to DIR writes it to a file and removes it"), "{with_list}");
     site.host.is_as(&left);
+    fs::create_dir(site.host.path("saved")).unwrap();
+    let mut gc = site.host.command(PROGRAM);
+    said(gc.args(["gc", "--yes", "--save-to", "saved", "--vms-of", "-"]), b"9").ok();
+    assert!(site.host.path(&format!("saved/one-2-disk-0-{ours}.raw")).exists() && !site.is_there(&ours));
     assert!(site.is_there(&theirs));
 }

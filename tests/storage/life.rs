@@ -1,6 +1,6 @@
 //! A VM's whole life on disks of an SR: which VDI it runs on, and what is left after it.
 
-use crate::common::{Recorded, Said};
+use crate::common::{PROGRAM, Recorded, Said, said};
 use crate::site::{DISK_0, IN_XCP, OS, OS_UUID, Site};
 
 const POWEROFF: &str = "shutdown";
@@ -336,4 +336,20 @@ fn after_a_vms_snapshot_gc_judges_the_image_by_what_opennebula_keeps() {
     assert_eq!(gc(&life.source), "");
     let shown = gc("11111111-2222-3333-4444-000000000001");
     assert!(shown.contains(&format!("VDI {image}")) && shown.contains("OpenNebula has no image"), "{shown}");
+}
+
+#[test]
+fn gc_finds_all_of_a_vm_that_was_terminated_while_it_was_off_and_had_a_snapshot() {
+    let life = Life::begin("clone");
+    let vm = life.deploy();
+    let message = life.message("snapshot_create", false, false);
+    life.site.host.run("snapshot_create", &[&vm, "0", "1", "xcp-a"], &message).ok();
+    life.site.host.xe(&["vm-shutdown", &format!("uuid={vm}")]);
+    // The system datastore is a file datastore: its own script removes the folder, and none of ours the VM.
+    life.site.tm("delete", &[&life.place("/disk.0"), "1", "101"]).ok();
+    assert_eq!(life.site.host.xe(&["snapshot-list", "--minimal"]).split(',').count(), 1);
+    let mut gc = life.site.host.command(PROGRAM);
+    let removed = said(gc.args(["gc", "--yes", "--vms-of", "-"]), b"5").ok();
+    assert!(removed.starts_with("removed  VM ") && removed.lines().count() == 1, "{removed}");
+    life.site.host.is_as(&life.before);
 }

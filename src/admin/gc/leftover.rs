@@ -38,12 +38,14 @@ pub enum Removal {
     Unmarked,
     /// A VM that never ran, and the VDIs made for it.
     HalfMade,
-    /// A VM and its own disks; these must be saved first.
+    /// A VM, its own disks and its snapshots; these disks must be saved first.
     Whole(Vec<Precious>),
     /// Only the VM's record: another VM has its disks.
     Record,
     /// A VDI, which must be saved first.
     Vdi(Precious),
+    /// A snapshot of a VM that is gone, whose disks must be saved first.
+    Snapshot(Vec<Precious>),
     SuspendImage,
 }
 
@@ -76,7 +78,7 @@ impl Leftover {
     /// Disks that must be saved before it may go.
     pub fn precious(&self) -> &[Precious] {
         match &self.fate {
-            Fate::Remove(Removal::Whole(disks)) => disks,
+            Fate::Remove(Removal::Whole(disks) | Removal::Snapshot(disks)) => disks,
             Fate::Remove(Removal::Vdi(disk)) => std::slice::from_ref(disk),
             _ => &[],
         }

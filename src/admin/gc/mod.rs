@@ -21,7 +21,10 @@ use find::Judge;
 use inventory::Inventory;
 use leftover::{Fate, Leftover};
 use remove::Remover;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// How often the pool is looked through where each look has removed something.
+const PASSES: u32 = 3;
 
 /// Show what killed drivers have left in the pool, and remove it.
 #[derive(clap::Args, Debug)]
@@ -66,14 +69,76 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let images = args.images_of.as_deref().map(images::Images::load).transpose()?;
     let hours = args.older_than.map_or(0, |hours| hours.saturating_mul(3600));
     let begun_before = unix_time().saturating_sub(xe.transfer_limit.as_secs().max(hours));
-    let (pool, names) = parallel::both(|| Inventory::look_up(&xe), || storage::names(&xe));
-    let (pool, names) = (pool?, names?);
     let mut judge = Judge { xe: &xe, claims, is_doubtful: false, begun_before };
+    let datastores = probe::datastore_location(&conf, None);
+    let mut shown = Vec::new();
+    // What is removed may leave something of its own: the disk that somebody had detached from a VM, a snapshot of it.
+    for pass in 1..=PASSES {
+        let found = look(&mut judge, args, images.as_ref(), &datastores, pass == 1)?;
+        let is_last = pass == PASSES || !found.iter().any(|(end, _)| matches!(end, End::Removed));
+        shown.extend(found.into_iter().filter(|(end, _)| is_last || matches!(end, End::Removed)));
+        if is_last {
+            break;
+        }
+    }
+    let lines: Vec<String> = shown.iter().map(|(_, line)| line.clone()).collect();
+    if args.json {
+        report::say(&text::array(&lines));
+    } else {
+        for line in &lines {
+            report::say(line);
+        }
+    }
+    let failed = shown.iter().filter(|(end, _)| matches!(end, End::Failed(_))).count();
+    if failed > 0 {
+        bail!("{failed} of {} leftovers could not be removed", shown.len());
+    }
+    Ok(String::new())
+}
+
+/// Looks through the pool once, and removes what is to be removed. Gives back what became of each leftover, and its line.
+fn look(
+    judge: &mut Judge<'_>,
+    args: &Args,
+    images: Option<&images::Images>,
+    datastores: &Path,
+    warns: bool,
+) -> Result<Vec<(End, String)>> {
+    let xe = judge.xe;
+    let (pool, names) = parallel::both(|| Inventory::look_up(xe), || storage::names(xe));
+    let (pool, names) = (pool?, names?);
     judge.is_doubtful = pool
         .ours
         .iter()
         .any(|vm| vm.vm.power_state == PowerState::Running && judge.said(vm.vm_id) == Claim::Unclaimed);
-    let leftovers = judge.leftovers(&pool)?;
+    let judge = &*judge;
+    if warns {
+        warn_of_list(judge, &pool, args.json);
+    }
+    let remover = Remover { xe, save_to: args.save_to.as_deref() };
+    let (json, yes) = (args.json, args.yes);
+    let mut found = Vec::new();
+    // One after the other: several may be of the same VM, which is locked for each.
+    for leftover in judge.leftovers(&pool)? {
+        let end = settle(&remover, yes, &leftover);
+        let line = show(&leftover, &end, json);
+        found.push((end, line));
+    }
+    let search = storage::Search { judge, vdis: &pool.vdis, names: &names, images, locked: None };
+    for leftover in search.leftovers() {
+        let end = leftover.settle(judge, &remover, yes);
+        let line = leftover.show(&end, json);
+        found.push((end, line));
+    }
+    for file in checkpoints::leftovers(judge, &pool, datastores) {
+        let end = file.settle(yes);
+        let line = file.show(&end, json);
+        found.push((end, line));
+    }
+    Ok(found)
+}
+
+fn warn_of_list(judge: &Judge<'_>, pool: &Inventory, json: bool) {
     if judge.is_doubtful {
         report::warn(
             "VMs run that are not in the list of OpenNebula's VMs: it is old, or not of all VMs of this pool (another \
@@ -82,44 +147,11 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     }
     let not_judged =
         pool.ours.iter().filter(|vm| vm.is_halted() && judge.said(vm.vm_id) == Claim::Unknown).count();
-    if not_judged > 0 && !args.json {
+    if not_judged > 0 && !json {
         report::info(format!(
             "VMs that are halted and in no list of OpenNebula's VMs, so taken for wanted: {not_judged} (--vms-of, --newest)"
         ));
     }
-    let remover = Remover { xe: &xe, save_to: args.save_to.as_deref() };
-    // One after the other: several may be of the same VM, which is locked for each.
-    let done: Vec<End> = leftovers.iter().map(|leftover| settle(&remover, args.yes, leftover)).collect();
-    let in_storage = storage::Search {
-        judge: &judge,
-        vdis: &pool.vdis,
-        names: &names,
-        images: images.as_ref(),
-        locked: None,
-    }
-    .leftovers();
-    let done_in_storage: Vec<End> =
-        in_storage.iter().map(|leftover| leftover.settle(&judge, args.yes)).collect();
-    let files = checkpoints::leftovers(&judge, &pool, &probe::datastore_location(&conf, None));
-    let done_with_files: Vec<End> = files.iter().map(|file| file.settle(args.yes)).collect();
-    let of_vms = leftovers.iter().zip(&done).map(|(leftover, end)| show(leftover, end, args.json));
-    let of_storage =
-        in_storage.iter().zip(&done_in_storage).map(|(leftover, end)| leftover.show(end, args.json));
-    let of_files = files.iter().zip(&done_with_files).map(|(file, end)| file.show(end, args.json));
-    let shown: Vec<String> = of_vms.chain(of_storage).chain(of_files).collect();
-    if args.json {
-        report::say(&text::array(&shown));
-    } else {
-        for line in &shown {
-            report::say(line);
-        }
-    }
-    let ends = done.iter().chain(&done_in_storage).chain(&done_with_files);
-    let failed = ends.filter(|end| matches!(end, End::Failed(_))).count();
-    if failed > 0 {
-        bail!("{failed} of {} leftovers could not be removed", shown.len());
-    }
-    Ok(String::new())
 }
 
 /// What became of a leftover.

@@ -5,11 +5,13 @@ use super::find;
 use super::leftover::{Leftover, Precious, Removal};
 use crate::action::deploy::existing;
 use crate::action::leave;
+use crate::action::snapshot_delete;
 use crate::image::{self, Format};
 use crate::lock::VmLock;
 use crate::parallel;
 use crate::report::{self, Result};
 use crate::translate::mark;
+use crate::xe::snapshot::Snapshot;
 use crate::xe::vbd::Vbd;
 use crate::xe::vdi::{self, Vdi};
 use crate::xe::{PowerState, Record, Uuid, Xe, vm};
@@ -34,6 +36,7 @@ impl Remover<'_> {
             Removal::HalfMade => self.half_made(leftover),
             Removal::Record => self.record(leftover),
             Removal::Whole(_) => self.whole(leftover),
+            Removal::Snapshot(_) => self.snapshot(leftover),
             Removal::Vdi(precious) => self.vdi(leftover, precious),
             Removal::SuspendImage => self.suspend_image(leftover),
         }
@@ -50,16 +53,20 @@ impl Remover<'_> {
         self.xe.run(&vm::uninstall(&leftover.uuid)).map(drop)
     }
 
-    /// The VM, if it is still what it was taken for: ours, halted, its snapshots none of ours to remove.
+    /// The VM, if it is still what it was taken for: ours, halted, without snapshots.
     fn halted(&self, leftover: &Leftover) -> Result<(vm::Vm, Vec<Vbd>)> {
+        let (vm, vbds) = self.ours(leftover)?;
+        ensure!(vm.power_state == PowerState::Halted && vm.snapshots == 0, CHANGED);
+        Ok((vm, vbds))
+    }
+
+    /// The VM with its VBDs, if it still is OpenNebula's VM of this number.
+    fn ours(&self, leftover: &Leftover) -> Result<(vm::Vm, Vec<Vbd>)> {
         let (vm, vbds) =
             parallel::both(|| vm::Vm::find(self.xe, &leftover.uuid), || Vbd::of_vm(self.xe, &leftover.uuid));
         let vm = vm?.context("it is gone")?;
         let vm_id = vm.other_config(mark::VM_ID) == Some(leftover.vm_id.to_string().as_str());
-        ensure!(
-            vm_id && mark::is_original(&vm) && vm.power_state == PowerState::Halted && vm.snapshots == 0,
-            CHANGED
-        );
+        ensure!(vm_id && mark::is_original(&vm), CHANGED);
         Ok((vm, vbds?))
     }
 
@@ -78,11 +85,37 @@ impl Remover<'_> {
     }
 
     fn whole(&self, leftover: &Leftover) -> Result<()> {
-        let (vm, vbds) = self.halted(leftover)?;
-        for disk in find::precious(&vbds, &Vdi::all(self.xe)?) {
+        let (vm, vbds) = self.ours(leftover)?;
+        match vm.power_state {
+            PowerState::Halted => {}
+            // XAPI exports no disk of a suspended VM.
+            PowerState::Suspended => drop(self.xe.run(&vm::hard_shutdown(&vm.uuid))?),
+            state => bail!("it is {state} by now"),
+        }
+        let mut disks = find::precious(&vbds, &Vdi::all(self.xe)?);
+        if vm.snapshots > 0 {
+            disks.extend(find::in_foreign_snapshots(self.xe, leftover.vm_id, &vm.uuid)?);
+        }
+        for disk in disks {
             self.save(leftover.vm_id, &disk)?;
         }
+        if vm.snapshots > 0 {
+            leave::remove::snapshots(self.xe, &vm.uuid)?;
+        }
         leave::remove::run(self.xe, &vm.uuid, &vbds)
+    }
+
+    fn snapshot(&self, leftover: &Leftover) -> Result<()> {
+        let snapshot = Snapshot::find(self.xe, &leftover.uuid)?.context("it is gone")?;
+        let vm_id = snapshot.other_config(mark::VM_ID) == Some(leftover.vm_id.to_string().as_str());
+        ensure!(vm_id, CHANGED);
+        if let Some(of) = &snapshot.of {
+            ensure!(vm::Vm::find(self.xe, of)?.is_none(), "its VM is in the pool");
+        }
+        for disk in find::disks(self.xe, &snapshot.uuid)? {
+            self.save(leftover.vm_id, &disk)?;
+        }
+        snapshot_delete::remove(self.xe, &snapshot.uuid)
     }
 
     fn vdi(&self, leftover: &Leftover, disk: &Precious) -> Result<()> {
@@ -106,7 +139,7 @@ impl Remover<'_> {
     }
 
     /// Writes the disk to `one-7-disk-0-UUID.raw` in the folder. The file is whole or not there.
-    fn save(&self, vm_id: u32, disk: &Precious) -> Result<()> {
+    pub fn save(&self, vm_id: u32, disk: &Precious) -> Result<()> {
         let folder = self.save_to.context("it was not to be saved")?;
         let file = folder.join(format!("{}-{}.raw", mark::vdi_name(vm_id, disk.disk_id), disk.vdi));
         let vdi = Vdi::find(self.xe, &disk.vdi)?.with_context(|| format!("VDI {} is gone", disk.vdi))?;

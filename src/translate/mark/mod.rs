@@ -70,6 +70,12 @@ pub fn vm_snapshot_name(vm_id: u32, snapshot_id: u32) -> String {
     format!("one-{vm_id}-snapshot-{snapshot_id}")
 }
 
+/// Whether this is a [`vm_snapshot_name`] of the VM.
+pub fn is_vm_snapshot_name(vm_id: u32, name: &str) -> bool {
+    let number = name.strip_prefix(&format!("{}-snapshot-", vm_name(vm_id)));
+    number.is_some_and(|number| number.parse::<u32>().is_ok())
+}
+
 /// OpenNebula's number of the VM that goes by [`unmarked_vm_name`].
 pub fn vm_id_of_unmarked(name: &str) -> Option<u32> {
     name.strip_prefix("one-")?.strip_suffix("-being-made")?.parse().ok()

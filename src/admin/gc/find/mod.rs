@@ -1,9 +1,11 @@
 //! Tells leftovers from what is still wanted. In doubt nothing is one.
 
+mod snapshot;
 mod suspend_image;
 mod vdi;
 mod vm;
 
+pub use snapshot::{disks, in_foreign_snapshots};
 pub use vdi::precious;
 
 use super::inventory::{Inventory, Machine};
@@ -58,23 +60,8 @@ impl Judge<'_> {
             found.extend(vm?);
         }
         found.extend(pool.vdis.iter().filter_map(|vdi| self.of_vdi(pool, vdi)));
-        found.extend(self.of_snapshots(pool));
+        found.extend(self.of_snapshots(pool)?);
         found.extend(suspend_image::of_none(pool));
         Ok(found)
-    }
-
-    /// Anybody may have taken them, with a backup in mind.
-    fn of_snapshots(&self, pool: &Inventory) -> Vec<Leftover> {
-        let of_ours =
-            pool.snapshots.iter().filter_map(|snapshot| Some((&snapshot.uuid, snapshot.of.as_ref()?)));
-        let gone = of_ours.filter(|(_, (_, of))| !pool.machines.contains(of));
-        let unclaimed = gone.filter(|(_, (vm_id, _))| self.claim(*vm_id) != Claim::Claimed);
-        let keep = unclaimed.map(|(uuid, (vm_id, _))| {
-            let advice = format!(
-                "it may be somebody's backup; if it is not: xe snapshot-uninstall uuid={uuid} force=true"
-            );
-            Leftover::keep(Kind::Snapshot, uuid, *vm_id, "the pool has its VM no more", advice)
-        });
-        keep.collect()
     }
 }

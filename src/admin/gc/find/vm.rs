@@ -1,6 +1,6 @@
 //! VMs that were never finished, or that OpenNebula has no more.
 
-use super::{Judge, precious};
+use super::{Judge, in_foreign_snapshots, precious};
 use crate::action::deploy::existing;
 use crate::admin::claims::Claim;
 use crate::admin::gc::inventory::{Inventory, Machine};
@@ -12,11 +12,15 @@ use crate::xe::vbd::Vbd;
 use crate::xe::vdi::Vdi;
 
 const NO_SUCH_VM: &str = "it is halted, and OpenNebula has no such VM";
+const SUSPENDED: &str = "it is suspended, and OpenNebula has no such VM";
 
 impl Judge<'_> {
     pub(super) fn of_vm(&self, pool: &Inventory, machine: &Machine) -> Result<Option<Leftover>> {
         let (uuid, vm_id) = (&machine.vm.uuid, machine.vm_id);
         let claim = self.claim(vm_id);
+        if machine.vm.power_state == PowerState::Suspended && claim == Claim::Unclaimed {
+            return self.whole(pool, machine, &Vbd::of_vm(self.xe, uuid)?, SUSPENDED).map(Some);
+        }
         if !machine.is_halted() {
             return Ok((self.said(vm_id) == Claim::Unclaimed).then(|| awake(machine)));
         }
@@ -42,12 +46,17 @@ impl Judge<'_> {
         if claim != Claim::Unclaimed {
             return Ok(None);
         }
+        self.whole(pool, machine, &vbds, NO_SUCH_VM).map(Some)
+    }
+
+    /// With its disks and its snapshots.
+    fn whole(&self, pool: &Inventory, machine: &Machine, vbds: &[Vbd], why: &str) -> Result<Leftover> {
+        let (uuid, vm_id) = (&machine.vm.uuid, machine.vm_id);
+        let mut disks = precious(vbds, &pool.vdis);
         if machine.vm.snapshots > 0 {
-            let advice = "remove its snapshots first if nobody wants them (xe snapshot-uninstall uuid=…)";
-            return Ok(Some(Leftover::keep(Kind::Vm, uuid, vm_id, NO_SUCH_VM, advice.to_owned())));
+            disks.extend(in_foreign_snapshots(self.xe, vm_id, uuid)?);
         }
-        let precious = precious(&vbds, &pool.vdis);
-        Ok(Some(Leftover::remove(Kind::Vm, uuid, vm_id, NO_SUCH_VM, Removal::Whole(precious))))
+        Ok(Leftover::remove(Kind::Vm, uuid, vm_id, why, Removal::Whole(disks)))
     }
 }
 

@@ -10,8 +10,12 @@ impl Search<'_> {
         // Before it goes, the VM's lock is taken.
         if self.judge.claim(vm_id) == Claim::Unclaimed {
             let why = "incremental backups of a VM that OpenNebula has no more began at it";
-            let advice = Remedy::Advice(format!("if nobody wants what is in it: xe vdi-destroy uuid={uuid}"));
-            return Some((why, if name.increment_of.is_some() { Remedy::Destroy } else { advice }));
+            if name.increment_of.is_some() {
+                return Some((why, Remedy::Destroy));
+            }
+            let advice = format!("if nobody wants what is in it: xe vdi-destroy uuid={uuid}");
+            let disk = Some((vm_id, self.disk_of_snapshot(name).map_or(0, |(_, disk_id)| disk_id)));
+            return Some((why, self.saved(disk, advice)));
         }
         let is_left = name.has_data && self.judge.is_old(name.taken) && !self.is_at_work(vm_id);
         let (why, advice) = if name.increment_of.is_some() {

@@ -40,6 +40,14 @@ pub struct Name {
     has_data: bool,
 }
 
+impl Name {
+    /// What tells a snapshot that a driver took from one that somebody took.
+    fn mark(&self) -> Option<(&'static str, String)> {
+        let increment = self.increment_of.map(|vm_id| (mark::INCREMENT_OF, vm_id.to_string()));
+        increment.or_else(|| Some((mark::WRITE_BACK_ATTEMPT, self.write_back.clone()?)))
+    }
+}
+
 /// By uuid. Whoever may name VDIs could forge a record here: before anything is removed XAPI is asked whether this
 /// very VDI has this very name.
 pub fn names(xe: &Xe) -> Result<HashMap<Uuid, Name>> {
@@ -74,9 +82,11 @@ pub struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// All of them.
+    /// All of them, snapshots before the disks that tell whose they are.
     pub fn leftovers(&self) -> Vec<Leftover> {
-        self.vdis.iter().filter_map(|vdi| self.judged(vdi)).collect()
+        let mut found: Vec<Leftover> = self.vdis.iter().filter_map(|vdi| self.judged(vdi)).collect();
+        found.sort_by_key(|leftover| mark::snapshot_of(&leftover.vdi.tags).is_none());
+        found
     }
 
     fn judged(&self, vdi: &Vdi) -> Option<Leftover> {
@@ -93,17 +103,14 @@ impl Search<'_> {
             .filter(|_| vdi.is_a_snapshot)
             .or(mark::vm_id_of_backup(&name.label))
             .or(mark::disk_of_vdi(&vdi.tags).map(|(vm_id, _)| vm_id));
-        let write_back = name.write_back.clone().filter(|_| vdi.is_a_snapshot && name.increment_of.is_none());
         let found = |why, remedy| {
-            let (vdi, name, write_back) = (vdi.clone(), name.label.clone(), write_back.clone());
-            Some(Leftover { vdi, name, vm_id, write_back, why, remedy })
+            let mark = name.mark().filter(|_| vdi.is_a_snapshot);
+            Some(Leftover { vdi: vdi.clone(), name: name.label.clone(), vm_id, mark, why, remedy })
         };
         let uuid = &vdi.uuid;
-        let advice = || {
-            Remedy::Advice(format!(
-                "if no disk.N names it, and nobody wants what is in it: xe vdi-destroy uuid={uuid}"
-            ))
-        };
+        let advice =
+            || format!("if no disk.N names it, and nobody wants what is in it: xe vdi-destroy uuid={uuid}");
+        let keep = || Remedy::Advice(advice());
         if vdi.is_a_snapshot {
             if let Some(vm_id) = name.increment_of.or(name.attempt_of) {
                 let (why, remedy) = self.increment(uuid, vm_id, name)?;
@@ -114,33 +121,84 @@ impl Search<'_> {
                 return found(why, remedy);
             }
             let of = name.snapshot_of.as_ref().and_then(|of| self.vdis.iter().find(|vdi| vdi.uuid == *of));
-            let Some(of) = of else { return snapshot_of_none(vdi, name) };
+            let Some(of) = of else { return self.snapshot_of_none(vdi, name) };
             let is_ours = mark::is_of_deployment(&of.tags);
             let why =
                 "a snapshot of a VM's disk, in no VM: of a write-back that was killed, or somebody's backup";
-            return is_ours.then(|| found(why, advice()))?;
+            let remedy = || self.saved(mark::disk_of_vdi(&of.tags), advice());
+            return is_ours.then(|| found(why, remedy()))?;
         }
         if let Some(since) = mark::incomplete_since(&vdi.tags) {
             let is_old = self.judge.is_old(Some(since));
             return is_old.then(|| found("it was never filled to its end", Remedy::Destroy))?;
         }
-        if let Some((why, remedy)) = self.unfinished(vdi, &name.label, advice()) {
+        if let Some((why, remedy)) = self.unfinished(vdi, &name.label, keep()) {
             return match name.begun {
                 // A copy does not tell when it was made: it may be in the making.
-                None if remedy == Remedy::Destroy => found(why, advice()),
+                None if remedy == Remedy::Destroy => found(why, keep()),
                 None => found(why, remedy),
                 begun => self.judge.is_old(begun).then(|| found(why, remedy))?,
             };
         }
         if let Some(key) = mark::snapshot_of(&vdi.tags) {
-            return (!self.has_vdi(&key)).then(|| found("what it is a snapshot of is gone", advice()))?;
+            let Some(of) = self.vdi_of(&key) else {
+                let remedy = self.saved(mark::disk_of_vdi(&vdi.tags), advice());
+                return found("what it is a snapshot of is gone", remedy);
+            };
+            let disk = self.disk_of_no_vm(of)?;
+            let why = "it is a snapshot of a disk of a VM that OpenNebula has no more";
+            return found(why, self.saved(Some(disk), advice()));
         }
         if let Some(image_id) = image_of(vdi, &name.label) {
             let is_unknown = self.images.is_some_and(|images| images.lacks(image_id, &lineage::key(vdi)));
-            return is_unknown.then(|| found("OpenNebula has no image of this uuid", advice()))?;
+            return is_unknown.then(|| found("OpenNebula has no image of this uuid", keep()))?;
         }
-        let (vm_id, _) = mark::disk_of_vdi(&vdi.tags)?;
-        self.is_gone(vm_id).then(|| found("it was a disk of a VM that OpenNebula has no more", advice()))?
+        let disk = self.disk_of_no_vm(vdi)?;
+        found("it was a disk of a VM that OpenNebula has no more", self.saved(Some(disk), advice()))
+    }
+
+    /// The disk that the VDI was for a VM that OpenNebula has no more; none for an image.
+    fn disk_of_no_vm(&self, vdi: &Vdi) -> Option<(u32, u32)> {
+        let disk = mark::disk_of_vdi(&vdi.tags)?;
+        let is_image = image_of(vdi, &self.names.get(&vdi.uuid)?.label).is_some();
+        (vdi.vbds == 0 && !is_image && self.is_gone(disk.0)).then_some(disk)
+    }
+
+    /// What may be somebody's backup, or a copy that somebody made, is saved before it goes, where OpenNebula's list has
+    /// no such VM; it is left to a person where nobody has said.
+    fn saved(&self, disk: Option<(u32, u32)>, advice: String) -> Remedy {
+        match disk {
+            Some((vm_id, disk_id)) if self.judge.claim(vm_id) == Claim::Unclaimed => {
+                Remedy::Save { vm_id, disk_id, advice }
+            }
+            _ => Remedy::Advice(advice),
+        }
+    }
+
+    /// The disk that a snapshot was taken of: its tags tell, and where it is gone the name that the snapshot has of it.
+    fn disk_of_snapshot(&self, name: &Name) -> Option<(u32, u32)> {
+        let of = self.vdis.iter().find(|vdi| name.snapshot_of.as_ref() == Some(&vdi.uuid));
+        of.and_then(|of| mark::disk_of_vdi(&of.tags))
+            .or_else(|| mark::disk_of_vdi(std::slice::from_ref(&name.label)))
+    }
+
+    /// A snapshot of a VM's disk that is gone: terminating a VM that is off removes its disk, and not what was taken
+    /// of it. XAPI gives a snapshot no tags, but the name of its disk; a name alone is no reason to remove it.
+    fn snapshot_of_none(&self, vdi: &Vdi, name: &Name) -> Option<Leftover> {
+        let disk = mark::disk_of_vdi(std::slice::from_ref(&name.label))?;
+        if self.is_at_work(disk.0) {
+            return None;
+        }
+        let advice =
+            format!("it may be somebody's backup; if nobody wants it: xe vdi-destroy uuid={}", vdi.uuid);
+        Some(Leftover {
+            vdi: vdi.clone(),
+            name: name.label.clone(),
+            vm_id: Some(disk.0),
+            mark: None,
+            why: "a snapshot of a VM's disk, in no VM, and the pool no longer has the disk",
+            remedy: self.saved(Some(disk), advice),
+        })
     }
 
     fn is_gone(&self, vm_id: u32) -> bool {
@@ -178,8 +236,9 @@ impl Search<'_> {
         }
     }
 
-    fn has_vdi(&self, key: &Uuid) -> bool {
-        self.vdis.iter().any(|vdi| lineage::key(vdi) == *key && mark::snapshot_of(&vdi.tags).is_none())
+    /// The VDI of an image or disk.
+    fn vdi_of(&self, key: &Uuid) -> Option<&Vdi> {
+        self.vdis.iter().find(|vdi| lineage::key(vdi) == *key && mark::snapshot_of(&vdi.tags).is_none())
     }
 
     /// Whether the image or disk has a VDI besides this one, which is not waiting itself.
@@ -190,24 +249,6 @@ impl Search<'_> {
         let mut others = self.vdis.iter().filter(|vdi| vdi.uuid != *than && lineage::key(vdi) == *key);
         others.any(|vdi| !is_waiting(vdi))
     }
-}
-
-/// A snapshot of a VM's disk that is gone: terminating a VM that is off removes its disk, and not what was taken
-/// of it. XAPI gives a snapshot no tags, but the name of its disk; a name alone is no reason to remove it.
-fn snapshot_of_none(vdi: &Vdi, name: &Name) -> Option<Leftover> {
-    let (vm_id, _) = mark::disk_of_vdi(std::slice::from_ref(&name.label))?;
-    if VmLock::is_held(vm_id) {
-        return None;
-    }
-    let advice = format!("it may be somebody's backup; if nobody wants it: xe vdi-destroy uuid={}", vdi.uuid);
-    Some(Leftover {
-        vdi: vdi.clone(),
-        name: name.label.clone(),
-        vm_id: Some(vm_id),
-        write_back: None,
-        why: "a snapshot of a VM's disk, in no VM, and the pool no longer has the disk",
-        remedy: Remedy::Advice(advice),
-    })
 }
 
 /// An image after a VM's snapshot was gone back to has its own tag no more: its name tells the number.

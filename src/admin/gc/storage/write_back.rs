@@ -29,7 +29,8 @@ impl Search<'_> {
             ("a suspended VM's disk was written back from it, and its driver was killed", Remedy::Destroy)
         } else {
             let advice = format!("if nobody wants it: xe vdi-destroy uuid={uuid}");
-            ("a write-back was killed as it took it, or somebody took it meanwhile", Remedy::Advice(advice))
+            let why = "a write-back was killed as it took it, or somebody took it meanwhile";
+            (why, self.saved(self.disk_of_snapshot(name), advice))
         })
     }
 }
