@@ -3,7 +3,7 @@
 use crate::action::{
     Caller, attach_disk, attach_nic, cancel, console, console_relay, deploy, detach_disk, detach_nic, exec,
     exec_cancel, migrate, poll, prereconfigure, reboot, reconfigure, reset, resize, resize_disk, restore,
-    save, shutdown, snapshot_create, snapshot_delete, snapshot_revert,
+    save, shutdown, snapshot_create, snapshot_delete, snapshot_revert, write_back,
 };
 #[cfg(feature = "simulator")]
 use crate::admin::demo;
@@ -80,6 +80,7 @@ pub enum Action {
     Doctor(doctor::Args),
     Ls(ls::Args),
     Gc(gc::Args),
+    WriteBack(write_back::Args),
     #[cfg(feature = "simulator")]
     Demo(demo::Args),
     /// Print the links that make up the drivers, one a line
@@ -179,6 +180,7 @@ impl Action {
             Action::Doctor(args) => ("doctor", doctor::run(caller, args)),
             Action::Ls(args) => ("ls", ls::run(caller, args)),
             Action::Gc(args) => ("gc", gc::run(caller, args)),
+            Action::WriteBack(args) => (write_back::NAME, write_back::run(caller, args)),
             #[cfg(feature = "simulator")]
             Action::Demo(args) => ("demo", demo::run(args)),
             Action::Links => (PROGRAM, Ok(links::all().join("\n"))),

@@ -8,6 +8,8 @@ mod forged;
 mod metrics;
 #[path = "monitor/monitord.rs"]
 mod monitord;
+#[path = "monitor/powered_off.rs"]
+mod powered_off;
 #[path = "monitor/site.rs"]
 mod site;
 #[path = "monitor/survives.rs"]

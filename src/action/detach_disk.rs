@@ -188,6 +188,8 @@ impl Job<'_> {
             stamp,
             inserted.as_ref(),
         );
-        vbd::set(&self.vbd.uuid).set_all(marks)
+        vbd::set(&self.vbd.uuid)
+            .set_all(marks)
+            .set_all(self.vbd.other_config(mark::FORMAT).map(mark::format_mark))
     }
 }

@@ -35,6 +35,7 @@ pub mod snapshot_delete;
 pub mod snapshot_revert;
 mod suspending;
 mod vm_folder;
+pub mod write_back;
 
 pub use hotplug::NO_PV_DRIVERS;
 

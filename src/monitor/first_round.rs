@@ -7,12 +7,14 @@ use super::host::Host;
 use super::imported::Imported;
 use super::kind::Kind;
 use super::log::Log;
+use super::powered_off;
 use super::round;
 use super::status::{MISSING_ROUNDS, Memory};
 use crate::one::Release;
 use crate::parallel;
 use crate::probe::vm_status;
 use crate::report::Result;
+use crate::xe::Uuid;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt::Write;
@@ -50,9 +52,13 @@ fn states(host: &Host, files: &Files, log: &Log) -> Result<String> {
     let mut memory = Memory::load(&files.read("vms")?.unwrap_or_default());
     let mut imported = Imported::new(Release::beside(&host.called_as).as_ref());
     let seen = vm_status::seen(&host.xe)?;
+    // The client that follows writes its disks back before OpenNebula hears that it is off.
+    let goes_back =
+        |vm: &Uuid| seen.ours.iter().any(|seen| seen.deploy_id == *vm && powered_off::goes_back(seen));
+    let is_held = |vm: &Uuid| goes_back(vm) || is_at_work(vm);
     // What is not there now may have gone while there was no client: three rounds would tell of it as it was.
     for _ in 0..MISSING_ROUNDS {
-        memory.observe(&host.uuid()?, &seen.ours, is_at_work);
+        memory.observe(&host.uuid()?, &seen.ours, is_held);
     }
     imported.observe(&host.uuid()?, &seen.wild);
     let text = memory.all() + &imported.all() + &round::of_others(host, Kind::StateVm, log);

@@ -18,6 +18,7 @@ pub mod kind;
 pub mod log;
 pub mod message;
 mod polled;
+mod powered_off;
 pub mod round;
 mod sender;
 mod state_vm;

@@ -6,12 +6,14 @@ use super::client::Client;
 use super::consoles;
 use super::imported::Imported;
 use super::kind::Kind;
+use super::powered_off::{self, WriteBacks};
 use super::round;
 use super::status::Memory;
 use crate::console::Keeper;
 use crate::one::Release;
-use crate::probe::vm_status;
+use crate::probe::vm_status::{self, Status};
 use crate::report::Result;
+use crate::xe::Uuid;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -28,6 +30,7 @@ struct Round {
     memory: Memory,
     imported: Imported,
     consoles: Keeper,
+    write_backs: WriteBacks,
     next_sync: Instant,
     back_off: BackOff,
     failing: bool,
@@ -40,6 +43,7 @@ pub fn run(client: &Client) {
         memory: Memory::load(&saved),
         imported: Imported::new(Release::beside(&client.host.called_as).as_ref()),
         consoles: Keeper::default(),
+        write_backs: WriteBacks::default(),
         next_sync: Instant::now() + sync_period(client),
         back_off: BackOff::new(client.cadence.scaled(period), client.cadence.scaled(LONGEST_PAUSE)),
         failing: false,
@@ -80,7 +84,12 @@ fn sync_period(client: &Client) -> Duration {
 impl Round {
     fn observe(&mut self, client: &Client) -> Result<()> {
         let (host, seen) = (client.host.uuid()?, vm_status::seen(&client.host.xe)?);
-        self.memory.observe(&host, &seen.ours, is_at_work);
+        let pause = client.cadence.scaled(powered_off::PAUSE);
+        let (memory, log) = (&self.memory, &client.log);
+        let is_due = |vm: &Status| memory.is_on(vm) && !is_at_work(&vm.deploy_id);
+        self.write_backs.follow(&client.host, &seen.ours, is_due, pause, log);
+        let is_held = |vm: &Uuid| self.write_backs.holds(vm) || is_at_work(vm);
+        self.memory.observe(&host, &seen.ours, is_held);
         self.imported.observe(&host, &seen.wild);
         consoles::keep(&client.host, &mut self.consoles, &host, &seen.ours, &client.log);
         Ok(())

@@ -27,6 +27,8 @@ pub struct Status {
     pub migrates: bool,
     /// Where its console is to listen, as the mark in `other-config` says.
     pub console: Option<String>,
+    /// It has persistent disks that go back to files when its guest powers itself off.
+    pub writes_back: bool,
 }
 
 /// A VM that OpenNebula did not make.
@@ -59,12 +61,12 @@ pub fn seen(xe: &Xe) -> Result<Seen> {
     let listed = xe.list("vm", &FIELDS, &[("is-control-domain", "false")], Listed::read)?;
     let superseded: HashSet<Uuid> = listed.iter().flat_map(|vm| vm.supersedes.clone()).collect();
     let mut seen = Seen::default();
-    for Listed { vm_id, wild, migrates, console, .. } in listed {
+    for Listed { vm_id, wild, migrates, console, writes_back, .. } in listed {
         let Wild { deploy_id, state, resident_on } = wild;
         let is_superseded = superseded.contains(&deploy_id);
         match vm_id {
             Some(vm_id) => {
-                let status = Status { vm_id, deploy_id, state, resident_on, migrates, console };
+                let status = Status { vm_id, deploy_id, state, resident_on, migrates, console, writes_back };
                 if is_superseded { seen.superseded.push(status) } else { seen.ours.push(status) }
             }
             None => seen.wild.push(Wild { deploy_id, state, resident_on }),
@@ -80,6 +82,7 @@ struct Listed {
     wild: Wild,
     migrates: bool,
     console: Option<String>,
+    writes_back: bool,
     supersedes: Vec<Uuid>,
 }
 
@@ -97,6 +100,7 @@ impl Listed {
                 resident_on: record.optional("resident-on")?,
             },
             migrates: vm_state::is_migrating(operations()),
+            writes_back: map_value(other_config, mark::FOLDER).is_some_and(|folder| !folder.is_empty()),
             console: map_value(other_config, console::MARK).map(str::to_owned),
             supersedes: if is_original { mark::supersedes(other_config) } else { Vec::new() },
         })

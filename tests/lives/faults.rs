@@ -61,6 +61,7 @@ fn verbs(operation: Operation) -> &'static [&'static str] {
             "vdi-destroy",
             "vm-resume",
         ],
+        Operation::Monitor => &["vm-list", "vbd-list", "vdi-list", "vdi-export", "vbd-param-set"],
         Operation::Resume => &["vm-list", "host-list", "vm-resume"],
         _ => &["vm-list", "vm-reboot"],
     }

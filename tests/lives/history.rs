@@ -57,7 +57,7 @@ impl Run {
         match operation {
             Operation::GuestWrites { disk, at, word } => guest::writes(&mut self.world, slot, disk, at, word),
             Operation::GuestPowersOff => guest::powers_off(&self.world, slot),
-            Operation::Monitor => self.world.monitor(slot),
+            Operation::Monitor => self.monitors(step)?,
             _ => {}
         }
         _ = fs::remove_file(self.world.host.path("pool.log"));
@@ -88,10 +88,26 @@ impl Run {
         oracle::check(&self.world, &self.foreign)
     }
 
+    /// A guest that powers itself off has its persistent disks in their files when OpenNebula hears of it.
+    fn monitors(&mut self, step: &Step) -> Result<(), String> {
+        let Some(said) = self.world.monitor(step.slot) else { return Ok(()) };
+        _ = write!(self.told, " {}", oracle::brief(&said));
+        if said.stderr.contains("panicked") {
+            return Err("the driver panicked".to_owned());
+        }
+        if said.code != Some(0) && step.faults.is_empty() {
+            return Err("stuck: a disk is not written back, without a fault".to_owned());
+        }
+        if said.code == Some(0) && !self.world.persistent_files_are_newest(step.slot) {
+            return Err("off, and a persistent disk's file is not what the guest wrote".to_owned());
+        }
+        Ok(())
+    }
+
     /// All VMs are terminated and leftovers cleared: the pool is as it was.
     fn end(&mut self) -> Result<(), String> {
         for slot in 0..SLOTS {
-            self.world.monitor(slot);
+            self.monitors(&Step { slot, operation: Operation::Monitor, faults: Vec::new() })?;
             let state = self.world.slots[slot].state;
             let hard = Operation::Terminate { hard: true };
             let last = match state {
@@ -228,8 +244,7 @@ fn choose(world: &World, random: &mut Random, words: &mut u64) -> Step {
     ];
     let allowed: Vec<_> = all.into_iter().filter(|(_, operation)| world.allows(slot, *operation)).collect();
     let operation = random.weighted(&allowed);
-    let calls_scripts =
-        !matches!(operation, Operation::GuestWrites { .. } | Operation::GuestPowersOff | Operation::Monitor);
+    let calls_scripts = !matches!(operation, Operation::GuestWrites { .. } | Operation::GuestPowersOff);
     let faults = if calls_scripts { faults::random(operation, random) } else { Vec::new() };
     Step { slot, operation, faults }
 }

@@ -292,8 +292,35 @@ impl World {
         said
     }
 
-    /// What the next STATE_VM tells OpenNebula, and what it makes of it.
-    pub fn monitor(&mut self, slot: usize) {
+    /// What the next STATE_VM tells OpenNebula, and what it makes of it. The monitoring client has the persistent disks
+    /// of a VM that is off written back first, and tells of it after three failures all the same. Gives back what the last
+    /// try said.
+    pub fn monitor(&mut self, slot: usize) -> Option<Said> {
+        let said = self.write_back(slot);
+        self.hears(slot);
+        said
+    }
+
+    fn write_back(&self, slot: usize) -> Option<Said> {
+        let vm = &self.slots[slot];
+        let pool = Pool::read(&self.host);
+        let is_off = pool.find(&vm.deploy_id).is_some_and(|record| power_state(record) == "halted")
+            && pool.records(vm.vm_id).into_iter().all(|record| power_state(record) == "halted");
+        if !is_off || ![State::Running, State::Suspended].contains(&vm.state) {
+            return None;
+        }
+        let id = vm.vm_id.to_string();
+        let write_back = || self.host.one_xcp(&["write_back", &vm.deploy_id, &id, HOST]);
+        let mut said = write_back();
+        for _ in 1..3 {
+            if said.code != Some(0) {
+                said = write_back();
+            }
+        }
+        Some(said)
+    }
+
+    fn hears(&mut self, slot: usize) {
         let pool = Pool::read(&self.host);
         let records = pool.records(self.slots[slot].vm_id);
         let state_of = |state| records.iter().find(|vm| power_state(vm) == state);

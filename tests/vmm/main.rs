@@ -39,5 +39,6 @@ mod suspend;
 mod templates;
 mod translated;
 mod traps;
+mod write_back;
 mod write_back_faults;
 mod xapi_restarts;

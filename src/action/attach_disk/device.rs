@@ -2,6 +2,7 @@
 
 use super::Job;
 use crate::action::deploy::Source;
+use crate::action::disk_format;
 use crate::action::hotplug;
 use crate::action::hotplug::place::Slot;
 use crate::action::leave::discs;
@@ -121,6 +122,7 @@ impl Job<'_> {
         let disk = self.disk;
         let (vm_id, stamp) = (self.vm.vm_id, &self.stamp);
         let marks = mark::vbd_marks(vm_id, disk.disk_id, disk.image_id, &disk.origin, stamp, inserted);
-        vbd::set(vbd).set_all(marks)
+        let goes_back = disk.is_wanted_back(true).then(|| disk_format::to_write(disk));
+        vbd::set(vbd).set_all(marks).set_all(goes_back.map(mark::format_mark))
     }
 }

@@ -120,7 +120,7 @@ pub fn add_disk(
     };
     let inserted = (slot.kind == vbd::Kind::Cd).then_some(&vdi);
     let marks = mark::vbd_marks(vm.vm_id, slot.disk_id, disk.image_id, &disk.origin, &disk.stamp, inserted);
-    xe.run(&vbd::set(&vbd).set_all(marks)).map(drop)
+    xe.run(&vbd::set(&vbd).set_all(marks).set_all(disk.goes_back.map(mark::format_mark))).map(drop)
 }
 
 /// Makes a VDI larger that is too small. This is not taken back: no VDI can be made smaller.

@@ -8,7 +8,7 @@ use crate::one::lcm_state::LcmState;
 use crate::one::{Conf, Disk, Vm};
 use crate::report::Result;
 use crate::translate::device::{ContextDevice, Slot};
-use crate::translate::{boot, cpu, device, memory, pci, platform, raw};
+use crate::translate::{boot, cpu, device, mark, memory, pci, platform, raw};
 use crate::xe::Uuid;
 use crate::xe::vm::MemoryLimits;
 use anyhow::{Context, ensure};
@@ -42,6 +42,8 @@ pub struct PlannedDisk {
     pub is_bootable: bool,
     pub origin: Origin,
     pub source: Source,
+    /// The format of the file that it goes back to when its guest powers itself off; of persistent disks.
+    pub goes_back: Option<Format>,
     /// Tells later whether the image file is still the one that the VDI was filled from.
     pub stamp: String,
 }
@@ -96,6 +98,9 @@ impl Plan {
         params.extend(platform::params(vm)?);
         params.extend(pci::params(vm)?);
         params.extend(raw::params(vm)?);
+        if disks.iter().any(|disk: &PlannedDisk| disk.goes_back.is_some()) {
+            params.extend(mark::folder_mark(&folder));
+        }
         Ok(Plan {
             params,
             memory: memory::limits(vm),
@@ -145,6 +150,7 @@ impl PlannedDisk {
             is_bootable: boot::boot_disk_id(vm) == Some(slot.disk_id),
             origin,
             source,
+            goes_back: disk.filter(|disk| disk.is_wanted_back(true)).map(disk_format::to_write),
             stamp,
         })
     }

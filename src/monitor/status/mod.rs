@@ -52,6 +52,12 @@ impl Memory {
         self.known.retain(|vm_id, known| there.contains(vm_id) || known.is_still_missed(&at_work));
     }
 
+    /// Whether OpenNebula takes this very VM for one that is not powered off.
+    pub fn is_on(&self, vm: &Status) -> bool {
+        let known = self.known.get(&vm.vm_id).filter(|known| known.deploy_id == vm.deploy_id);
+        known.is_some_and(|known| known.state != State::Poweroff)
+    }
+
     /// A VM on its way to another state keeps the one it had.
     fn set(&mut self, vm: &Status, state: Option<State>) {
         match self.known.get_mut(&vm.vm_id) {

@@ -8,7 +8,15 @@ fn uuid(number: u32) -> Uuid {
 
 fn vm(vm_id: u32, state: impl Into<Option<State>>, host: Option<u32>) -> Status {
     let (deploy_id, state) = (uuid(vm_id), state.into());
-    Status { vm_id, deploy_id, state, resident_on: host.map(uuid), migrates: false, console: None }
+    Status {
+        vm_id,
+        deploy_id,
+        state,
+        resident_on: host.map(uuid),
+        migrates: false,
+        console: None,
+        writes_back: false,
+    }
 }
 
 fn observe(memory: &mut Memory, seen: &[Status]) -> String {

@@ -16,6 +16,14 @@ pub const ORIGIN: &str = "one_origin";
 /// Size and time of change of the image file that a VDI was filled from.
 pub const FILE_STAMP: &str = "one_file";
 
+/// The format of the file that a persistent disk goes back to, where nobody tells it; on its VBD.
+pub const FORMAT: &str = "one_format";
+
+/// The mark, as `vbd-param-set` takes it.
+pub fn format_mark(format: impl std::fmt::Display) -> (String, String) {
+    (format!("other-config:{FORMAT}"), format.to_string())
+}
+
 /// OpenNebula's number of the NIC.
 pub const NIC_ID: &str = "one_nic_id";
 

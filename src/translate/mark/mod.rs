@@ -26,6 +26,15 @@ pub const VM_UUID: &str = "one_vm_uuid";
 pub const REPLACES: &str = "one_replaces";
 /// The system datastore's number.
 pub const DS_ID: &str = "one_ds_id";
+/// The VM's folder, on a VM with persistent disks that go back to files there.
+pub const FOLDER: &str = "one_folder";
+
+/// The mark, as `vm-param-set` takes it; none for a path that XAPI would print so that it reads as something else.
+pub fn folder_mark(folder: &std::path::Path) -> Option<(String, String)> {
+    let folder = folder.to_str().filter(|folder| !folder.contains([';', '\n']))?;
+    Some((format!("other-config:{FOLDER}"), folder.to_owned()))
+}
+
 /// The uuid that OpenNebula keeps for the VM's machine (OS/UUID).
 pub const OS_UUID: &str = "one_os_uuid";
 
