@@ -81,12 +81,24 @@ impl XeError {
                 .any(|start| self.words.contains(start))
     }
 
-    /// What the administrator can do where XAPI could not be asked at all.
+    /// XAPI has the VDI's record, and its storage does not find the volume (sm `VDIUnavailable`).
+    pub fn is_lost_volume(&self) -> bool {
+        self.is(&["SR_BACKEND_FAILURE_46"])
+    }
+
+    /// What the administrator can do where XAPI could not be asked at all, or has forgotten what it did.
     pub fn advice(&self) -> Option<&'static str> {
         if self.is(&["SESSION_AUTHENTICATION_FAILED"]) {
             return Some(
                 "correct the user and password in XE_PASSWORD_FILE (of another pool: REMOTE_PASSWORD_FILE); on a \
                  host itself root needs none",
+            );
+        }
+        if self.is_lost_volume() {
+            return Some(
+                "an XAPI that was killed knows VDIs again that were removed in the minutes before: with the SR in \
+                 order, xe sr-scan uuid=SR takes them away; then do this again, or give the VM up with one-xcp cancel \
+                 DEPLOY_ID --discard",
             );
         }
         let is_unreachable = UNREACHABLE.iter().any(|start| self.words.contains(start));
@@ -180,6 +192,10 @@ mod tests {
         let down = XeError::parse("Error: Connection refused (calling connect )\n");
         assert!(down.advice().unwrap().contains("xe-toolstack-restart"));
         assert_eq!(XeError::parse("The host is full.\n").advice(), None);
+        let lost = XeError::parse(
+            "Error code: SR_BACKEND_FAILURE_46\nError parameters: , The VDI is not available, \n",
+        );
+        assert!(lost.advice().unwrap().contains("xe sr-scan"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod devices;
 mod discs;
 mod disks;
 mod exec;
+mod forgotten;
 mod front_end;
 mod hotplug_at_once;
 mod identity;

@@ -13,7 +13,7 @@ use crate::report::{self, Result};
 use crate::translate::mark;
 use crate::undo::Undo;
 use crate::xe::vbd::{self, Vbd};
-use crate::xe::{Uuid, Xe, failed_with, vdi, was_refused_in_passing};
+use crate::xe::{Uuid, Xe, XeError, failed_with, vdi, was_refused_in_passing, xe_error};
 use anyhow::{Context, bail};
 use std::fs;
 use std::path::Path;
@@ -193,12 +193,14 @@ fn vbd_of<'a>(disk: &Disk, vbds: &'a [Vbd]) -> Option<&'a Vbd> {
 
 /// Writes one disk back from its VDI.
 pub fn one(xe: &Xe, disk: &Disk, vdi: &Uuid, file: &Path) -> Result<()> {
-    write_back(xe, disk, vdi, file).with_context(|| {
-        format!(
-            "cannot write disk {} back to {}; its data is safe in VDI {vdi}",
-            disk.disk_id,
-            file.display()
-        )
+    write_back(xe, disk, vdi, file).map_err(|error| {
+        let is_lost = xe_error(&error).is_some_and(XeError::is_lost_volume);
+        let data = if is_lost {
+            format!("the SR does not find VDI {vdi}")
+        } else {
+            format!("its data is safe in VDI {vdi}")
+        };
+        error.context(format!("cannot write disk {} back to {}; {data}", disk.disk_id, file.display()))
     })
 }
 

@@ -15,7 +15,7 @@ use crate::action::Caller;
 use crate::parallel;
 use crate::probe::{self, unix_time};
 use crate::report::{self, Result};
-use crate::xe::PowerState;
+use crate::xe::{PowerState, XeError, xe_error};
 use anyhow::{bail, ensure};
 use find::Judge;
 use inventory::Inventory;
@@ -163,6 +163,14 @@ enum End {
 }
 
 impl End {
+    fn failed(why: &anyhow::Error) -> End {
+        let why_not = report::one_line(&format!("{why:#}"));
+        match xe_error(why).and_then(XeError::advice) {
+            Some(advice) => End::Failed(format!("{}: {advice}", why_not.trim_end_matches('.'))),
+            None => End::Failed(why_not),
+        }
+    }
+
     /// The word for it, and what there is to say besides.
     fn words(&self) -> (&'static str, &str) {
         match self {
@@ -190,7 +198,7 @@ fn settle(remover: &Remover<'_>, yes: bool, leftover: &Leftover) -> End {
     }
     match remover.remove(leftover, removal) {
         Ok(()) => End::Removed,
-        Err(why) => End::Failed(report::one_line(&format!("{why:#}"))),
+        Err(why) => End::failed(&why),
     }
 }
 

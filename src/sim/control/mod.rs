@@ -1,6 +1,7 @@
 //! `one-xcp sim …`: makes, breaks and shows the simulated pool.
 
 mod failing;
+mod forgetting;
 mod guest;
 
 use super::dump::dump;
@@ -101,6 +102,10 @@ enum Action {
     },
     /// Print the whole state in a stable order.
     Dump,
+    /// XAPI writes its database to disk, as it does at most every five minutes.
+    Sync,
+    /// XAPI is killed, and starts again with what it wrote last; disks and guests do not go back.
+    Forget,
     /// Answer as XAPI does over HTTP, until killed: measurements and consoles.
     Serve(serve::Options),
     /// Make a pool anew of the objects that a file describes.
@@ -159,6 +164,8 @@ fn run(action: Action) -> Result<String> {
         Action::Log { clear: false } => return log::show(&store),
         Action::Peer { file } => store.add_peer(&file)?,
         Action::Dump => return dump(&store),
+        Action::Sync => forgetting::write(&store)?,
+        Action::Forget => forgetting::forget(&store)?,
         Action::Serve(options) => serve::run(&store, &options)?,
         Action::Seed { file } => seed::seed(&store, &file)?,
     }

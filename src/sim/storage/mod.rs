@@ -23,6 +23,9 @@ use super::row::{Class, Row};
 /// What a disk has whose volume has no room to be written to: a snapshot on logical volumes.
 pub const DEFLATED: &str = "sim-deflated";
 
+/// What a disk has whose volume is gone: XAPI has gone back to a database in which it was not destroyed yet.
+pub const LOST: &str = "sim-lost";
+
 /// What an SR has whose storage manager has the capability `VDI_RESIZE_ONLINE`.
 pub const GROWS_ONLINE: &str = "sim-grows-online";
 
@@ -51,12 +54,19 @@ pub fn backend(number: u32, text: &str) -> super::refuse::Fail {
 
 /// Refuses a snapshot of which only the log is left: nothing can be attached.
 pub fn check_has_data(pool: &Pool, vdi: &str) -> Outcome<()> {
+    check_there(pool, vdi)?;
     let row = pool.get(Class::Vdi, vdi)?;
     if row.get("type") == tracking::METADATA {
         let params = vec![pool.param(Class::Vdi, vdi), Param::text(tracking::METADATA)];
         return Err(refused("VDI_INCOMPATIBLE_TYPE", params));
     }
     Ok(())
+}
+
+/// Refuses a disk whose volume is gone (sm FileSR.py `FileVDI.load`, LVHDSR.py).
+pub fn check_there(pool: &Pool, vdi: &str) -> Outcome<()> {
+    let is_lost = pool.find(Class::Vdi, vdi).is_some_and(|row| row.is(LOST));
+    if is_lost { Err(backend(46, "The VDI is not available")) } else { Ok(()) }
 }
 
 /// Whether any host has plugged the SR.

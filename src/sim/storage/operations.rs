@@ -1,6 +1,6 @@
 //! What may be done to disks (xapi `xapi_vdi.ml` `check_operation_error`).
 
-use super::{GROWS_ONLINE, attached, is_iso, is_plugged, kind, tracking};
+use super::{GROWS_ONLINE, attached, check_there, is_iso, is_plugged, kind, tracking};
 use crate::sim::pool::Pool;
 use crate::sim::refuse::{Outcome, Param, opaque, refused};
 use crate::sim::row::{Class, Row};
@@ -92,8 +92,13 @@ impl Op {
     }
 }
 
-/// Refuses an operation on a disk, with XAPI's reason.
+/// Refuses an operation on a disk, with XAPI's reason, or its storage manager's.
 pub fn check(pool: &Pool, disk: &Row, op: Op) -> Outcome<()> {
+    check_allowed(pool, disk, op)?;
+    if op.needs_no_data() { Ok(()) } else { check_there(pool, &disk.uuid) }
+}
+
+fn check_allowed(pool: &Pool, disk: &Row, op: Op) -> Outcome<()> {
     let sr = disk.get("sr-uuid");
     let refuse = |code: &str, more: Vec<Param>| {
         Err(refused(code, [vec![pool.param(Class::Vdi, &disk.uuid)], more].concat()))
@@ -160,6 +165,6 @@ pub fn vdi_operations(pool: &Pool, row: &Row) -> Vec<String> {
     if is_iso(pool, row.get("sr-uuid")) {
         return vec!["copy".to_owned()];
     }
-    let allowed = SHOWN.into_iter().filter(|op| check(pool, row, *op).is_ok());
+    let allowed = SHOWN.into_iter().filter(|op| check_allowed(pool, row, *op).is_ok());
     allowed.map(|op| op.name().to_owned()).collect()
 }

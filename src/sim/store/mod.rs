@@ -129,6 +129,16 @@ impl Store {
         Ok(answer)
     }
 
+    /// Puts an earlier state in the place of the one that is, after `change` has brought it in line with that.
+    pub fn go_back(&self, text: String, change: impl FnOnce(&Pool, &mut Pool) -> Result<()>) -> Result<()> {
+        let _lock = self.lock_if_made(FlockOperation::LockExclusive)?;
+        let before = self.load()?;
+        let mut pool = parse(Box::leak(text.into_boxed_str())).context("the earlier state is damaged")?;
+        pool.folder = self.beside(".vdi");
+        change(&before, &mut pool)?;
+        self.save(&pool)
+    }
+
     /// Makes the state file anew, whatever was there.
     pub fn make(&self, pool: &Pool) -> Result<()> {
         let _lock = self.lock(FlockOperation::LockExclusive)?;

@@ -13,6 +13,7 @@ pub fn start_on(pool: &mut Pool, uuid: &str, host: &str, state: &'static str) ->
     lifecycle::can_boot_here(pool, uuid, host)?;
     for vbd in pool.referring(Class::Vbd, "vm-uuid", uuid) {
         storage::check_sharing(pool, vbd)?;
+        storage::check_there(pool, vbd.get("vdi-uuid"))?;
     }
     run_at_once(pool, uuid, host)?;
     pool.set(Class::Vm, uuid, "power-state", state)

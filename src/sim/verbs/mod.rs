@@ -25,7 +25,7 @@ mod vm_cd;
 mod vm_disk;
 mod vtpm;
 
-pub use machine::begin;
+pub use machine::{begin, end, run_at_once};
 pub use vif::made_mac;
 
 use super::call::{self, Call, Verb};

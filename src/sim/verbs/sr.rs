@@ -73,6 +73,17 @@ fn scan(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
     if !pool.rows(Class::Host).iter().any(|row| host(&row)) {
         return Err(refused("SR_NO_PBDS", vec![pool.param(Class::Sr, &sr.uuid)]));
     }
+    // The records of volumes that are gone go (xapi_sr.ml `update_vdis`), and then their VBDs (db_gc.ml).
+    let lost: Vec<String> = pool
+        .referring(Class::Vdi, "sr-uuid", &sr.uuid)
+        .iter()
+        .filter(|vdi| vdi.is(storage::LOST))
+        .map(|vdi| vdi.uuid.to_string())
+        .collect();
+    for vdi in lost {
+        super::vdi::drop_vbds(pool, &vdi)?;
+        pool.remove(Class::Vdi, &vdi);
+    }
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use crate::admin::gc::remove::Remover;
 use crate::admin::gc::{End, Judge};
 use crate::admin::text;
 use crate::lock::VmLock;
-use crate::report::{self, Result};
+use crate::report::Result;
 use crate::xe::Uuid;
 use crate::xe::vdi::{self, Vdi};
 use anyhow::{bail, ensure};
@@ -62,7 +62,7 @@ impl Leftover {
             _ if !yes => End::WouldBeRemoved,
             _ => match self.remedied(judge, remover) {
                 Ok(()) => End::Removed,
-                Err(why) => End::Failed(report::one_line(&format!("{why:#}"))),
+                Err(why) => End::failed(&why),
             },
         }
     }

@@ -19,7 +19,7 @@ pub fn destroy_disk(pool: &mut Pool, uuid: &str) -> Outcome<()> {
 }
 
 /// A VDI goes, and with it the disks of VMs that were it; drives become empty.
-fn drop_vbds(pool: &mut Pool, uuid: &str) -> Outcome<()> {
+pub fn drop_vbds(pool: &mut Pool, uuid: &str) -> Outcome<()> {
     for vbd in pool.referring_uuids(Class::Vbd, "vdi-uuid", uuid) {
         if pool.get(Class::Vbd, &vbd)?.get("type") == "CD" {
             let row = pool.edit(Class::Vbd, &vbd)?;

@@ -8,7 +8,7 @@ mod tracking;
 
 pub use copies::move_disk;
 pub use create::new_disk;
-pub use destroy::destroy_disk;
+pub use destroy::{destroy_disk, drop_vbds};
 
 use super::power;
 use crate::sim::call::{Call, Run, Verb};
