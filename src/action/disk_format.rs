@@ -54,9 +54,9 @@ pub fn to_write(disk: &Disk) -> Format {
 }
 
 /// What the file is to hold again, in bytes; of a raw one every byte counts, also past its last whole sector. None:
-/// all that the VDI holds. `size_mb` is OpenNebula's word, 0 where it says nothing.
-pub fn size_to_write(size_mb: u64, format: Format, file: &Path) -> Result<Option<u64>> {
-    let said = (size_mb > 0).then_some(size_mb * MB);
+/// all that the VDI holds.
+pub fn size_to_write(disk: &Disk, format: Format, file: &Path) -> Result<Option<u64>> {
+    let said = (disk.size_mb > 0).then_some(disk.size_mb * MB);
     if !file.exists() {
         return Ok(said);
     }
@@ -267,9 +267,8 @@ mod tests {
     #[test]
     fn a_raw_file_keeps_its_length_unless_it_is_a_container_of_an_earlier_version() {
         let (_folder, path) = file(b"");
-        let size = |attributes: &str, path: &Path| {
-            size_to_write(disk(attributes).size_mb, Format::Raw, path).unwrap()
-        };
+        let size =
+            |attributes: &str, path: &Path| size_to_write(&disk(attributes), Format::Raw, path).unwrap();
         assert_eq!(size("<SIZE>5</SIZE>", &path), Some(1 << 20));
         assert_eq!(size("<SIZE>5</SIZE>", Path::new("/nowhere/disk.0")), Some(5 << 20));
         let (_folder, path) = file(b"QFI\xfb");

@@ -6,7 +6,7 @@
 
 use super::leave::write_back::{ToFile, write};
 use super::{Caller, deploy};
-use crate::image::Format;
+use crate::image::{Format, Image};
 use crate::lock::VmLock;
 use crate::parallel;
 use crate::report::{self, Result};
@@ -15,6 +15,7 @@ use crate::xe::vbd::{self, Vbd};
 use crate::xe::vdi::Vdi;
 use crate::xe::{PowerState, Uuid, Xe, vm};
 use anyhow::{Context, bail, ensure};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The name of the subcommand.
@@ -105,9 +106,20 @@ fn disks(xe: &Xe, args: &Args) -> Result<Vec<GoesBack>> {
 /// The next deployment takes the VDI for the newest in any case; with the file's stamp it does not warn of a change.
 fn to_file(xe: &Xe, disk: &GoesBack, folder: &Path) -> Result<()> {
     let file = folder.join(format!("disk.{}", disk.disk_id));
-    let to = ToFile { disk_id: disk.disk_id, format: disk.format, size_mb: 0, file: &file };
+    let size_bytes = size_bytes(disk.format, &file);
+    let to = ToFile { disk_id: disk.disk_id, format: disk.format, size_bytes, file: &file };
     write(xe, &to, &disk.vdi)
         .with_context(|| format!("cannot write disk {} back to {}", disk.disk_id, file.display()))?;
     let stamp = deploy::stamp(&file)?;
     xe.run(&vbd::set(&disk.vbd).set(format!("other-config:{}", mark::FILE_STAMP), stamp)).map(drop)
+}
+
+/// What the file holds now; none if it is not there, or does not tell. Of a raw one every byte counts.
+fn size_bytes(format: Format, file: &Path) -> Option<u64> {
+    match format {
+        Format::Raw | Format::Iso => fs::metadata(file).ok().map(|about| about.len()),
+        Format::Qcow2 | Format::Vhd => {
+            Image::open_as(file, format).ok().map(|image| image.virtual_size_bytes())
+        }
+    }
 }

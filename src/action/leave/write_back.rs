@@ -206,24 +206,24 @@ pub fn one(xe: &Xe, disk: &Disk, vdi: &Uuid, file: &Path) -> Result<()> {
 
 fn write_back(xe: &Xe, disk: &Disk, vdi: &Uuid, file: &Path) -> Result<()> {
     let format = disk_format::to_write(disk);
-    write(xe, &ToFile { disk_id: disk.disk_id, format, size_mb: disk.size_mb, file }, vdi)
+    let size_bytes = disk_format::size_to_write(disk, format, file)?;
+    write(xe, &ToFile { disk_id: disk.disk_id, format, size_bytes, file }, vdi)
 }
 
 /// Where a disk goes.
 pub struct ToFile<'a> {
     pub disk_id: u32,
     pub format: Format,
-    /// OpenNebula's word; 0 where it says nothing.
-    pub size_mb: u64,
+    /// What the file is to hold again; none: all that the VDI holds.
+    pub size_bytes: Option<u64>,
     pub file: &'a Path,
 }
 
 /// Writes what a VDI holds to a disk's file, which is replaced as a whole.
 pub fn write(xe: &Xe, to: &ToFile<'_>, vdi: &Uuid) -> Result<()> {
     let (format, file) = (to.format, to.file);
-    let size_bytes = disk_format::size_to_write(to.size_mb, format, file)?;
     STILL_IN_USE.run(
-        || xe.export_vhd(vdi, |mut stdout| image::vhd_to_file(&mut stdout, file, format, size_bytes)),
+        || xe.export_vhd(vdi, |mut stdout| image::vhd_to_file(&mut stdout, file, format, to.size_bytes)),
         |error| failed_with(error, &["VDI_IN_USE"]) || was_refused_in_passing(error),
     )?;
     report::info(format!("disk {} is written back to {}", to.disk_id, file.display()));

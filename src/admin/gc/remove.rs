@@ -86,6 +86,7 @@ impl Remover<'_> {
 
     fn whole(&self, leftover: &Leftover) -> Result<()> {
         let (vm, vbds) = self.ours(leftover)?;
+        leave::remove::check_allowed(&vm)?;
         match vm.power_state {
             PowerState::Halted => {}
             // XAPI exports no disk of a suspended VM.
