@@ -172,7 +172,7 @@ fn vdi_name(pool: &Pool, row: &Row) -> String {
 }
 
 fn userdevice(pool: &mut Pool, uuid: &str, value: &str) -> Outcome<()> {
-    if storage::position(value).is_none() {
+    if !storage::is_device(value) {
         return Err(refused("INVALID_DEVICE", vec![Param::text(value)]));
     }
     pool.set(Class::Vbd, uuid, "userdevice", value)

@@ -10,7 +10,7 @@ use crate::sim::lifecycle;
 use crate::sim::pool::Pool;
 use crate::sim::refuse::{Fail, Outcome, invalid_value};
 use crate::sim::row::{Class, Row};
-use crate::sim::storage::DEVICES;
+use crate::sim::storage;
 
 /// The table.
 pub const VM: &[Field] = &[
@@ -51,10 +51,8 @@ pub const VM: &[Field] = &[
     sro("allowed-operations", Members::Made(lifecycle::allowed_operations)),
     sro("current-operations", Members::Kept),
     checked_map("blocked-operations", blocked_operations),
-    sro("allowed-VBD-devices", Members::Made(|pool, row| free(pool, row, Class::Vbd, "userdevice", DEVICES)))
-        .expensive(),
-    sro("allowed-VIF-devices", Members::Made(|pool, row| free(pool, row, Class::Vif, "device", 7)))
-        .expensive(),
+    sro("allowed-VBD-devices", Members::Made(free_vbd_devices)).expensive(),
+    sro("allowed-VIF-devices", Members::Made(free_vif_devices)).expensive(),
     ro("possible-hosts", Get::Made(lifecycle::possible_hosts)).expensive(),
     rw("domain-type", Get::Kept, Set::Own(set::domain_type)),
     ro("current-domain-type", Get::Kept),
@@ -149,10 +147,14 @@ fn cpu_flags(row: &Row) -> String {
 }
 
 /// The devices up to `limit` that no VBD or VIF of the VM has.
-fn free(pool: &Pool, row: &Row, class: Class, name: &str, limit: u32) -> Vec<String> {
-    let taken = pool.referring(class, "vm-uuid", &row.uuid);
-    let is_free = |device: &String| taken.iter().all(|row| row.get(name) != device);
-    (0..limit).map(|device| device.to_string()).filter(is_free).collect()
+fn free_vbd_devices(pool: &Pool, row: &Row) -> Vec<String> {
+    storage::free_devices(row, &pool.referring(Class::Vbd, "vm-uuid", &row.uuid))
+}
+
+fn free_vif_devices(pool: &Pool, row: &Row) -> Vec<String> {
+    let taken = pool.referring(Class::Vif, "vm-uuid", &row.uuid);
+    let is_free = |device: &String| taken.iter().all(|row| row.get("device") != device);
+    (0..7).map(|device| device.to_string()).filter(is_free).collect()
 }
 
 fn vcpus_params(_: &Pool, key: &str, _: &str) -> Outcome<()> {

@@ -4,26 +4,67 @@ use crate::sim::pool::Pool;
 use crate::sim::row::{Class, Row};
 
 /// How many VBDs XAPI allows a VM, 0 to 254 (xapi_vm_helpers.ml `allowed_VBD_devices_HVM`, `allowed_VBD_devices_PV`).
-pub const DEVICES: u32 = 255;
+const DEVICES: u32 = 255;
 
-/// The last disk of each bus that has a number in xenstore (device_number.ml `max_of`).
-const LAST_XEN: u32 = (1 << 20) - 1;
-const LAST_IDE: u32 = 19;
-const LAST_SCSI: u32 = 15;
+/// The first disks of an HVM guest, which XAPI counts as IDE disks (device_number.ml `of_disk_number`).
+const IDE_DISKS_OF_HVM: u32 = 4;
 
-/// The place of a device among the disks of a VM: `3`, `xvdd`, `hdd` and `sdd` are the same.
-pub fn position(device: &str) -> Option<u32> {
-    if let Ok(number) = device.parse::<u32>() {
-        return (number <= LAST_XEN).then_some(number);
-    }
-    let buses = [("xvd", LAST_XEN), ("hd", LAST_IDE), ("sd", LAST_SCSI)];
-    let (letters, last) =
-        buses.iter().find_map(|(prefix, last)| Some((device.strip_prefix(prefix)?, *last)))?;
+/// What a disk is on, with the name and the last number of its disks (device_number.ml `max_of`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Bus {
+    Xen,
+    Ide,
+    Scsi,
+}
+
+impl Bus {
+    const ALL: [(Self, &str, u32); 3] =
+        [(Self::Xen, "xvd", (1 << 20) - 1), (Self::Ide, "hd", 19), (Self::Scsi, "sd", 15)];
+}
+
+/// The disk that a device means in an HVM guest or in another: `3` is `hdd` in the one and `xvdd` in the other.
+fn disk(device: &str, hvm: bool) -> Option<(Bus, u32)> {
+    let (bus, number) = if let Ok(number) = device.parse() {
+        (if hvm && number < IDE_DISKS_OF_HVM { Bus::Ide } else { Bus::Xen }, number)
+    } else {
+        let named = |(bus, prefix, _): &(Bus, &str, u32)| Some((*bus, device.strip_prefix(prefix)?));
+        let (bus, letters) = Bus::ALL.iter().find_map(named)?;
+        (bus, number_of(letters)?)
+    };
+    let is_there = Bus::ALL.iter().any(|(which, _, last)| *which == bus && number <= *last);
+    is_there.then_some((bus, number))
+}
+
+/// `a` is 0, `aa` is 26.
+fn number_of(letters: &str) -> Option<u32> {
     if letters.is_empty() || letters.len() > 4 || !letters.bytes().all(|byte| byte.is_ascii_lowercase()) {
         return None;
     }
-    let place = letters.bytes().fold(0_u32, |place, letter| place * 26 + u32::from(letter - b'a') + 1) - 1;
-    (place <= last).then_some(place)
+    Some(letters.bytes().fold(0_u32, |place, letter| place * 26 + u32::from(letter - b'a') + 1) - 1)
+}
+
+/// Whether there is such a device.
+pub fn is_device(device: &str) -> bool {
+    disk(device, false).is_some()
+}
+
+/// Whether one of the VBDs may be the device already: it counts as all that it can mean (xapi_vm_helpers.ml
+/// `possible_VBD_devices_of_string`).
+pub fn is_taken(vbds: &[&Row], device: &str) -> bool {
+    let meant = [disk(device, true), disk(device, false)];
+    meant.iter().flatten().any(|disk| is_used(vbds, *disk))
+}
+
+fn is_used(vbds: &[&Row], asked: (Bus, u32)) -> bool {
+    vbds.iter().any(|vbd| [true, false].iter().any(|&hvm| disk(vbd.get("userdevice"), hvm) == Some(asked)))
+}
+
+/// The numbers at which XAPI offers the VM another VBD. One that it offers may be refused: a VBD at `xvdd` leaves `3`
+/// of an HVM guest free, and stands in the way of one that is made there.
+pub fn free(vm: &Row, vbds: &[&Row]) -> Vec<String> {
+    let hvm = !vm.get("HVM-boot-policy").is_empty();
+    let is_free = |number: &String| disk(number, hvm).is_some_and(|disk| !is_used(vbds, disk));
+    (0..DEVICES).map(|number| number.to_string()).filter(is_free).collect()
 }
 
 /// The device that the guest sees.
@@ -56,17 +97,49 @@ pub fn vbd_operations(pool: &Pool, row: &Row) -> Vec<String> {
 mod tests {
     use super::*;
 
+    fn vm(boot_policy: &str) -> Row {
+        let mut vm = Row::new(Class::Vm, "vm");
+        vm.set("HVM-boot-policy", boot_policy.to_owned());
+        vm
+    }
+
+    fn vbd(userdevice: &str) -> Row {
+        let mut vbd = Row::new(Class::Vbd, "vbd");
+        vbd.set("userdevice", userdevice.to_owned());
+        vbd
+    }
+
     #[test]
-    fn one_device_has_several_names() {
-        for name in ["3", "xvdd", "hdd", "sdd"] {
-            assert_eq!(position(name), Some(3), "{name}");
-        }
-        assert_eq!([position("sdp"), position("hdt"), position("xvdiu")], [Some(15), Some(19), Some(254)]);
+    fn a_device_has_several_names() {
+        let last = [("sdp", 15), ("hdt", 19), ("xvdiu", 254)];
+        assert!(last.iter().all(|(name, number)| disk(name, true).is_some_and(|(_, of)| of == *number)));
         for name in ["bogus", "sd", "sdq", "hdu", "vda", "1048576"] {
-            assert_eq!(position(name), None, "{name}");
+            assert!(!is_device(name), "{name}");
         }
         assert_eq!(guest_device("0"), "xvda");
         assert_eq!(guest_device("27"), "xvdab");
         assert_eq!(guest_device("xvdc"), "xvdc");
+    }
+
+    #[test]
+    fn a_number_is_taken_by_a_disk_of_either_bus() {
+        for (taken, asked, is) in [
+            ("3", "xvdd", true),
+            ("3", "hdd", true),
+            ("3", "sdd", false),
+            ("5", "hdf", false),
+            ("xvdd", "hdd", false),
+        ] {
+            assert_eq!(is_taken(&[&vbd(taken)], asked), is, "{taken}, {asked}");
+            assert_eq!(is_taken(&[&vbd(asked)], taken), is, "{asked}, {taken}");
+        }
+    }
+
+    #[test]
+    fn a_name_leaves_its_number_free_in_an_hvm_guest_alone() {
+        let (zero, named) = (vbd("0"), vbd("xvdb"));
+        assert_eq!(free(&vm("BIOS order"), &[&zero, &named])[..2], ["1", "2"]);
+        assert_eq!(free(&vm(""), &[&zero, &named])[..2], ["2", "3"]);
+        assert_eq!(free(&vm(""), &[]).len(), 255);
     }
 }

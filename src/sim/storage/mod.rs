@@ -10,7 +10,9 @@ pub mod tracking;
 mod tree;
 mod vhd;
 
-pub use devices::{DEVICES, guest_device, position, vbd_operations};
+pub use devices::{
+    free as free_devices, guest_device, is_device, is_taken as is_device_taken, vbd_operations,
+};
 pub use operations::{Op, check, vdi_operations};
 pub use room::{allocated, check_growth, check_new, check_written, used, utilisation};
 pub use tree::{adopt, branch};

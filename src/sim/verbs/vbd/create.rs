@@ -77,18 +77,14 @@ pub fn make(pool: &mut Pool, new: &New) -> Outcome<String> {
     }
     let taken = pool.referring(Class::Vbd, "vm-uuid", new.vm);
     let device = if new.device == "autodetect" {
-        let is_free =
-            |device: &u32| taken.iter().all(|vbd| storage::position(vbd.get("userdevice")) != Some(*device));
-        let first = (0..storage::DEVICES).find(is_free);
-        first.map_or_else(|| new.device.to_owned(), |device| device.to_string())
+        storage::free_devices(pool.get(Class::Vm, new.vm)?, &taken).into_iter().next()
     } else {
-        new.device.to_owned()
+        storage::is_device(new.device).then(|| new.device.to_owned())
     };
-    let place = storage::position(&device);
-    if place.is_none() {
+    let Some(device) = device else {
         return Err(refused("INVALID_DEVICE", vec![Param::text(new.device)]));
-    }
-    if taken.iter().any(|vbd| storage::position(vbd.get("userdevice")) == place) {
+    };
+    if storage::is_device_taken(&taken, &device) {
         return Err(refused("DEVICE_ALREADY_EXISTS", vec![Param::text(device)]));
     }
     let mut row = Row::new(Class::Vbd, pool.new_uuid());
