@@ -2,7 +2,7 @@
 
 use crate::common::{PROGRAM, Said, said};
 use crate::disk::{self, Kind};
-use crate::model::{Operation, State, World};
+use crate::model::{Operation, Slot, State, World};
 use crate::pool::{Pool, Row, power_state};
 use std::fs;
 use std::path::Path;
@@ -33,8 +33,7 @@ pub fn check(world: &World, foreign: &Foreign) -> Result<(), String> {
             return Err(format!("VM {} runs {running} times", vm.vm_id));
         }
         for (index, disk) in vm.disks.iter().enumerate() {
-            let counts = disk.kind == Kind::Persistent || !vm.ends;
-            if counts && !is_anywhere(&pool, vm.vm_id, disk, &world.file(slot, index)) {
+            if counts(vm, disk) && !is_anywhere(&pool, vm.vm_id, disk, &world.file(slot, index)) {
                 return Err(format!(
                     "lost: disk {} of VM {} is nowhere as its guest wrote it",
                     disk.disk_id, vm.vm_id
@@ -43,6 +42,12 @@ pub fn check(world: &World, foreign: &Foreign) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Whether what the disk holds may not be lost. Of a VM whose end OpenNebula has asked for, only persistent disks count,
+/// also where that end failed and the VM is started again.
+fn counts(vm: &Slot, disk: &disk::Disk) -> bool {
+    disk.kind == Kind::Persistent || !vm.ends
 }
 
 /// In the file, or in a VDI that is told to be this disk's.
@@ -94,7 +99,7 @@ fn runs_on_its_disks(world: &World, slot: usize) -> Result<(), String> {
     if power_state(record) != "running" {
         return Err(format!("it runs as {}, which is {}", vm.deploy_id, power_state(record)));
     }
-    for disk in &vm.disks {
+    for disk in vm.disks.iter().filter(|disk| counts(vm, disk)) {
         let vdi = pool.vdi_in(&record.uuid, &disk.device());
         let vdi = vdi.ok_or_else(|| format!("it runs without disk {}", disk.disk_id))?;
         if !disk::holds(&pool.bytes(&vdi), &disk.bytes) {
