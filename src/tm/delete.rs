@@ -59,6 +59,7 @@ fn remove_vm(xe: &Xe, vm_id: u32) -> Result<()> {
     let vms = records::of(xe, vm_id)?;
     increments::clear(xe, vm_id, &[])?;
     for vm in vms {
+        remove::check_allowed(&vm)?;
         match vm.power_state {
             PowerState::Halted => {}
             PowerState::Suspended => drop(xe.run(&vm::hard_shutdown(&vm.uuid))?),

@@ -67,11 +67,11 @@ fn powered_off_it_stays_and_the_next_deployment_uses_it_again() {
 fn protected_at_the_last_moment_it_keeps_its_disks() {
     let host = Host::new();
     let uuid = host.deploy().ok();
-    let disks = host.xe(&["vdi-list", "params=uuid", "--minimal"]);
+    let disks = disks(&host);
     host.sim(&["fail", "vm-uninstall", "--code", "OPERATION_BLOCKED"]);
     let line = host.on_vm("shutdown", TERMINATE, &uuid).failure();
     assert!(line.contains("protected from deletion") && line.contains("OPERATION_BLOCKED"), "{line}");
-    assert_eq!(host.xe(&["vdi-list", "params=uuid", "--minimal"]), disks);
+    assert_eq!(self::disks(&host), disks);
 }
 
 #[test]
@@ -79,13 +79,18 @@ fn a_vm_whose_removal_is_refused_keeps_its_disks() {
     let host = Host::new();
     let before = host.dump();
     let uuid = host.deploy().ok();
-    let disks = host.xe(&["vdi-list", "params=uuid", "--minimal"]);
+    let disks = disks(&host);
     for verb in ["vm-uninstall", "vm-destroy"] {
         host.sim(&["fail", verb, "--code", "OPERATION_NOT_ALLOWED"]);
     }
     let line = host.on_vm("shutdown", TERMINATE, &uuid).failure();
     assert!(line.contains("stays in the pool with its disks"), "{line}");
-    assert_eq!(host.xe(&["vdi-list", "params=uuid", "--minimal"]), disks);
+    assert_eq!(self::disks(&host), disks);
+    let vdi = host.vdi_in(&uuid, "0");
+    let uuid = host.deploy().ok();
+    assert_eq!(host.vdi_in(&uuid, "0"), vdi);
+    assert_eq!(self::disks(&host), disks);
+    assert!(host.xe(&["vdi-list", "params=name-label", "--minimal"]).contains("one-1-disk-2"));
     host.on_vm("shutdown", TERMINATE, &uuid).ok();
     host.is_as(&before);
 }
@@ -103,16 +108,38 @@ fn a_vm_that_is_gone_when_its_removal_fails_is_removed() {
 }
 
 #[test]
-fn a_vdi_that_cannot_go_keeps_neither_the_others_nor_the_record() {
+fn a_disk_that_cannot_go_keeps_neither_the_others_nor_the_record() {
     let host = Host::new();
     let before = host.dump();
     let uuid = host.deploy().ok();
     host.sim(&["fail", "vm-uninstall", "--code", "INTERNAL_ERROR"]);
-    host.sim(&["fail", "vdi-destroy", "--code", "SR_BACKEND_FAILURE_46"]);
+    host.sim(&["fail", "vdi-destroy", "--nth", "2", "--code", "SR_BACKEND_FAILURE_46"]);
     let line = host.on_vm("cancel", TERMINATE, &uuid).failure();
     assert!(line.starts_with("cancel: VDIs ") && line.contains(" are left"), "{line}");
     assert_eq!(host.xe(&["vm-list", &format!("uuid={uuid}"), "--minimal"]), "");
-    assert_eq!(host.xe(&["vdi-list", "params=name-label", "--minimal"]).matches("one-1-disk").count(), 1);
+    assert_eq!(disks(&host).matches("one-1-disk").count(), 1);
     host.on_vm("cancel", TERMINATE, &uuid).ok();
     host.is_as(&before);
+}
+
+#[test]
+fn a_disc_that_cannot_go_keeps_the_record_and_the_disks() {
+    let host = Host::new();
+    let before = host.dump();
+    let uuid = host.deploy().ok();
+    let disks = disks(&host);
+    host.sim(&["fail", "vdi-destroy", "--code", "SR_BACKEND_FAILURE_46"]);
+    let line = host.on_vm("cancel", TERMINATE, &uuid).failure();
+    assert!(line.contains(&format!("cannot remove VM {uuid}")) && line.contains(" are left"), "{line}");
+    assert_eq!(self::disks(&host), disks);
+    host.on_vm("cancel", TERMINATE, &uuid).ok();
+    host.is_as(&before);
+}
+
+/// The disks in the pool but the VM's context disc, which goes first and is made anew from OpenNebula's file.
+fn disks(host: &Host) -> String {
+    let names = host.xe(&["vdi-list", "params=name-label", "--minimal"]);
+    let mut disks: Vec<&str> = names.split(',').filter(|name| *name != "one-1-disk-2").collect();
+    disks.sort_unstable();
+    disks.join(",")
 }

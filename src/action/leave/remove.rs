@@ -17,9 +17,10 @@ use anyhow::{Context, bail, ensure};
 pub fn run(xe: &Xe, uuid: &Uuid, vbds: &[Vbd]) -> Result<()> {
     let discs = discs::of_drives(xe, uuid, vbds)?;
     if vbds.iter().all(|vbd| is_safe_to_uninstall(vbd, &discs)) {
-        let Err(error) = xe.run(&vm::uninstall(uuid)) else {
-            return destroy_all(xe, discs.iter().filter(|disc| !vbds.iter().any(|vbd| is_taken(vbd, disc))));
-        };
+        // The discs first: while the VM is there, one that is left is found when the action is repeated.
+        let others = discs.iter().filter(|disc| !vbds.iter().any(|vbd| is_taken(vbd, disc)));
+        destroy_all(xe, others).with_context(|| format!("cannot remove VM {uuid} from the pool"))?;
+        let Err(error) = xe.run(&vm::uninstall(uuid)) else { return Ok(()) };
         return after_failure(xe, uuid, vbds, &discs, error);
     }
     one_by_one(xe, uuid, vbds, &discs).with_context(|| format!("cannot remove VM {uuid} from the pool"))
