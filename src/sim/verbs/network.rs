@@ -91,34 +91,36 @@ fn tag(call: &Call) -> Outcome<i64> {
     let Ok(tag) = call.command.need("vlan")?.parse::<i64>() else {
         return cli("Failed to parse parameter 'vlan': expecting an integer");
     };
-    if !(0..=4094).contains(&tag) {
-        return Err(refused("VLAN_TAG_INVALID", vec![Param::text(tag.to_string())]));
-    }
     Ok(tag)
 }
 
-/// Makes a VLAN on a PIF; gives back the uuid of the PIF that speaks it.
+/// The MAC address of every VLAN's own PIF (xapi_vlan.ml `vlan_mac`).
+const VLAN_MAC: &str = "fe:ff:ff:ff:ff:ff";
+
+/// Makes a VLAN on a PIF (xapi_vlan.ml `create`, in its order of checks); gives back the uuid of the PIF that speaks it.
 fn make_vlan(pool: &mut Pool, pif: &str, tag: i64, network: &str) -> Outcome<String> {
     let under = pool.get(Class::Pif, pif)?.clone();
-    if under.number("VLAN") >= 0 {
-        return Err(refused("PIF_IS_VLAN", vec![pool.param(Class::Pif, pif)]));
-    }
-    let same = |row: &&Row| {
-        row.get("device") == under.get("device") && row.get("host-uuid") == under.get("host-uuid")
-    };
-    if pool.rows(Class::Pif).iter().filter(same).any(|row| row.number("VLAN") == tag) {
-        return Err(refused("PIF_VLAN_EXISTS", vec![pool.param(Class::Pif, pif)]));
-    }
     let connected = pool.referring(Class::Pif, "network-uuid", network);
     if let Some(other) = connected.iter().find(|row| row.get("host-uuid") == under.get("host-uuid")) {
         let params =
             vec![pool.param(Class::Host, under.get("host-uuid")), pool.param(Class::Pif, &other.uuid)];
         return Err(refused("NETWORK_ALREADY_CONNECTED", params));
     }
+    if under.number("VLAN") >= 0 {
+        return Err(refused("PIF_IS_VLAN", vec![pool.param(Class::Pif, pif)]));
+    }
+    if !(0..4095).contains(&tag) {
+        return Err(refused("VLAN_TAG_INVALID", vec![Param::text(tag.to_string())]));
+    }
+    let vlans = pool.referring(Class::Vlan, "tagged-PIF", pif);
+    if vlans.iter().any(|vlan| vlan.number("tag") == tag) {
+        return Err(refused("PIF_VLAN_EXISTS", vec![Param::text(under.get("device"))]));
+    }
     let mut row = Row::new(Class::Pif, pool.new_uuid());
-    for name in ["device", "MAC", "host-uuid"] {
+    for name in ["device", "MTU", "host-uuid"] {
         row.set(name, under.get(name).to_owned());
     }
+    row.set("MAC", VLAN_MAC);
     row.set("network-uuid", network.to_owned());
     row.set("physical", "false");
     row.set("VLAN", tag.to_string());
@@ -140,17 +142,27 @@ fn vlan_create(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
     Ok(())
 }
 
-/// On every host, over the PIF of the same device.
+/// On every host that is up, over its PIF of the same network; one that fails takes back the others
+/// (xapi_pool.ml `create_VLAN_from_PIF`).
 fn pool_vlan_create(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
     let network = pool.get(Class::Network, call.command.need("network-uuid")?)?.uuid.to_string();
-    let device = pool.get(Class::Pif, call.command.need("pif-uuid")?)?.get("device").to_owned();
+    let physical = pool.get(Class::Pif, call.command.need("pif-uuid")?)?.get("network-uuid").to_owned();
     let tag = tag(call)?;
-    let alike = |row: &&Row| row.get("device") == device && row.is("physical");
-    let pifs: Vec<String> =
-        pool.rows(Class::Pif).iter().filter(alike).map(|row| row.uuid.to_string()).collect();
+    let pifs = pool.referring_uuids(Class::Pif, "network-uuid", &physical);
     let mut made = Vec::new();
     for pif in pifs {
-        made.push(make_vlan(pool, &pif, tag, &network)?);
+        match make_vlan(pool, &pif, tag, &network) {
+            Ok(pif) => made.push(pif),
+            Err(why) => {
+                for pif in &made {
+                    for vlan in pool.referring_uuids(Class::Vlan, "untagged-PIF", pif) {
+                        pool.remove(Class::Vlan, &vlan);
+                    }
+                    pool.remove(Class::Pif, pif);
+                }
+                return Err(why);
+            }
+        }
     }
     call.out.list(&made);
     Ok(())
