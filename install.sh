@@ -496,6 +496,15 @@ DS_MAD_CONF = [
 TEXT
 }
 
+# The network driver; of bridge types OpenNebula takes the first where a virtual network names none.
+vn_mad_conf() {
+    cat <<'TEXT'
+VN_MAD_CONF = [
+    NAME = "xcp", BRIDGE_TYPE = "openvswitch,linux"
+]
+TEXT
+}
+
 im_mad() {
     limit='-w 90 ' threads=",$nl    THREADS       = 0"
     [ "$release" -ge 5002 ] || limit=
@@ -798,18 +807,19 @@ network=' -n dummy'
 
 if [ "$configure" ]; then
     if has_monitord; then
-        add_entries oned.conf VM_MAD "$(vm_mad)" TM_MAD_CONF "$(tm_mad_conf)" DS_MAD_CONF "$(ds_mad_conf)"
+        add_entries oned.conf VM_MAD "$(vm_mad)" TM_MAD_CONF "$(tm_mad_conf)" DS_MAD_CONF "$(ds_mad_conf)" \
+            VN_MAD_CONF "$(vn_mad_conf)"
         add_entries monitord.conf IM_MAD "$(im_mad)"
     else
         add_entries oned.conf VM_MAD "$(vm_mad)" TM_MAD_CONF "$(tm_mad_conf)" DS_MAD_CONF "$(ds_mad_conf)" \
-            IM_MAD "$(im_mad)"
+            VN_MAD_CONF "$(vn_mad_conf)" IM_MAD "$(im_mad)"
     fi
     live_snapshots add
     [ -z "$sunstone" ] || install_sunstone
     note "Restart OpenNebula, then: onehost create NAME -i xcp -v xcp$network"
 else
     note "" "Add to $etc/oned.conf (or run install.sh --configure):" ""
-    vm_mad && echo && tm_mad_conf && echo && ds_mad_conf
+    vm_mad && echo && tm_mad_conf && echo && ds_mad_conf && echo && vn_mad_conf
     note "" "For datastores on an SR also add xcp to the lists in ARGUMENTS of TM_MAD (-d) and DATASTORE_MAD (-d, -s)" \
         "in $etc/oned.conf, and xcp-xcp to LIVE_DISK_SNAPSHOTS in $etc/vmm_exec/vmm_execrc."
     if has_monitord; then

@@ -15,6 +15,7 @@ use crate::one::Release;
 use crate::probe;
 use crate::report::{self, Result};
 use crate::tm;
+use crate::vnm;
 use crate::xe::{XeError, xe_error};
 use clap::{Parser, Subcommand};
 use std::env;
@@ -72,6 +73,7 @@ pub enum Action {
     Probe(probe::Args),
     Datastore(datastore::Args),
     Tm(tm::Args),
+    Vnm(vnm::Args),
     Console(console::Args),
     #[command(name = control::SCRIPT)]
     MonitorControl(control::Args),
@@ -174,6 +176,7 @@ impl Action {
             Action::Probe(args) => ("probe", probe::run(caller, args)),
             Action::Datastore(args) => return datastore::run(caller, args),
             Action::Tm(args) => return tm::run(caller, args),
+            Action::Vnm(args) => return vnm::run(caller, args),
             Action::Console(args) => ("console", console::run(caller, args)),
             Action::MonitorControl(args) => (control::SCRIPT, control::run(caller, args)),
             Action::MonitorClient(args) => (client::NAME, client::run(caller, args)),

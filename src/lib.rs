@@ -29,5 +29,6 @@ pub mod storage;
 pub mod tm;
 pub mod translate;
 pub mod undo;
+pub mod vnm;
 pub mod xapi;
 pub mod xe;

@@ -3,6 +3,7 @@
 use crate::datastore;
 use crate::report::Result;
 use crate::tm;
+use crate::vnm;
 use anyhow::anyhow;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -58,6 +59,7 @@ pub fn all() -> Vec<String> {
     let probes = PROBES.iter().map(|(folder, name)| format!("im/xcp-probes.d/{folder}/{name}"));
     let storage = datastore::SCRIPTS.iter().map(|name| format!("datastore/xcp/{name}"));
     let storage = storage.chain(tm::SCRIPTS.iter().map(|name| format!("tm/xcp/{name}")));
+    let storage = storage.chain(vnm::SCRIPTS.iter().map(|name| format!("vnm/xcp/{name}")));
     actions.chain(probes).chain(storage).chain([MONITOR_CONTROL.to_owned()]).collect()
 }
 
@@ -141,6 +143,7 @@ mod tests {
         );
         assert_eq!(expanded(&["/r/tm/xcp/clone"])[3..], ["tm", "clone"]);
         assert_eq!(expanded(&["/r/datastore/xcp/clone"])[3..], ["datastore", "clone"]);
+        assert_eq!(expanded(&["/r/vnm/xcp/post", "u", "h"])[3..], ["vnm", "post", "u", "h"]);
         assert_eq!(
             expanded(&["/r/im/xcp-probes.d/host/system/xcp-system", "xcp"])[3..],
             ["probe", "host/system", "xcp"]

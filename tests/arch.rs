@@ -5,9 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each part, and the parts it may name. What is not listed may not be named.
-const MAY_NAME: [(&str, &[&str]); 29] = [
-    ("cli", &["action", "admin", "datastore", "links", "monitor", "one", "probe", "report", "tm", "xe"]),
-    ("links", &["datastore", "report", "tm"]),
+const MAY_NAME: [(&str, &[&str]); 30] = [
+    (
+        "cli",
+        &["action", "admin", "datastore", "links", "monitor", "one", "probe", "report", "tm", "vnm", "xe"],
+    ),
+    ("links", &["datastore", "report", "tm", "vnm"]),
+    ("vnm", &["action", "file_lock", "one", "parallel", "process", "report", "state_dir", "translate", "xe"]),
     (
         "tm",
         &[
@@ -71,6 +75,7 @@ const MAY_NAME: [(&str, &[&str]); 29] = [
             "signal",
             "state_dir",
             "translate",
+            "vnm",
             "xapi",
             "xe",
         ],
@@ -97,6 +102,7 @@ const MAY_NAME: [(&str, &[&str]); 29] = [
             "state_dir",
             "storage",
             "translate",
+            "vnm",
             "xe",
         ],
     ),
@@ -108,7 +114,7 @@ const MAY_NAME: [(&str, &[&str]); 29] = [
     ("xapi", &["report"]),
     ("console", &["file_lock", "one", "pid_file", "report", "state_dir", "xapi", "xe"]),
     ("pid_file", &["file_lock", "report", "state_dir"]),
-    ("xe", &["file_lock", "process", "report", "retry", "signal", "ssh", "state_dir", "xapi"]),
+    ("xe", &["file_lock", "parallel", "process", "report", "retry", "signal", "ssh", "state_dir", "xapi"]),
     ("process", &["report"]),
     ("report", &[]),
     ("signal", &["report"]),

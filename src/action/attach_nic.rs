@@ -2,7 +2,7 @@
 //! that the filter of its parent lets pass.
 
 use super::hotplug::{self, alias};
-use super::{Caller, deploy};
+use super::{Caller, nic_network};
 use crate::one::nic::ALIAS;
 use crate::one::{Nic, Vm};
 use crate::parallel;
@@ -64,7 +64,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
         return Ok(String::new());
     };
     identity.check_and_mark(&xe, &there)?;
-    let network = deploy::network_of(&xe, &networks, nic)?;
+    let network = nic_network::of(&xe, &networks, nic)?;
     let is_live = hotplug::is_live(&args.deploy_id, &there)?;
     let job = Job { xe: &xe, uuid: &args.deploy_id, vm, nic, network: &network, vifs, is_live };
     let what = || format!("cannot attach NIC {} to VM {}", nic.nic_id, vm.vm_id);
@@ -112,7 +112,8 @@ impl Job<'_> {
             None => (self.create(&undo)?, false),
         };
         let marks = mark::vif_marks(self.vm.vm_id, self.nic.nic_id);
-        self.xe.run(&network::set_vif(&vif).set_all(marks).set_all(vif::params(self.nic)))?;
+        self.xe
+            .run(&network::set_vif(&vif).set_all(marks).set_all(vif::params(self.nic, &self.vm.template)?))?;
         if self.is_live && !is_attached {
             undo.by(network::unplug_vif(&vif));
             hotplug::settle(self.xe, &network::plug_vif(&vif), "DEVICE_ALREADY_ATTACHED", || {

@@ -20,6 +20,7 @@ pub mod identity;
 pub mod leave;
 pub mod migrate;
 mod moved_disks;
+pub mod nic_network;
 pub mod poll;
 pub mod prereconfigure;
 pub mod reboot;

@@ -12,6 +12,7 @@ pub mod message;
 pub mod monitor_configuration;
 pub mod nic;
 pub mod release;
+pub mod security_group;
 pub mod shell_setting;
 pub mod template_text;
 pub mod vm;

@@ -9,8 +9,18 @@ pub struct Nic {
     /// Where it stands in the document, for errors.
     pub path: String,
     pub nic_id: u32,
+    /// The virtual network's driver (VN_MAD).
+    pub vn_mad: String,
     /// What the network is on the host: a bridge, a network's name-label or its uuid.
     pub bridge: String,
+    /// The physical network that a VLAN is on (PHYDEV): a PIF's device, or a network's bridge, name-label or uuid.
+    pub phydev: String,
+    /// OpenNebula's number of the virtual network.
+    pub network_id: Option<u32>,
+    /// The numbers of the security groups it belongs to.
+    pub security_groups: Vec<String>,
+    /// In bytes; none is the network's own.
+    pub mtu: Option<u32>,
     /// Empty: XAPI makes one up.
     pub mac: String,
     pub model: String,
@@ -33,7 +43,12 @@ impl Nic {
         Ok(Nic {
             path: nic.path(),
             nic_id: nic.need("NIC_ID")?,
+            vn_mad: nic.text("VN_MAD").to_owned(),
             bridge: nic.text("BRIDGE").to_owned(),
+            phydev: nic.text("PHYDEV").to_owned(),
+            network_id: nic.get("NETWORK_ID")?,
+            security_groups: numbers(nic.text("SECURITY_GROUPS")),
+            mtu: nic.get("MTU")?,
             mac: nic.text("MAC").to_ascii_lowercase(),
             model: nic.text("MODEL").to_owned(),
             vlan_id: nic.get("VLAN_ID")?,
@@ -60,6 +75,11 @@ impl Nic {
         Ok(nics)
     }
 
+    /// Whether the network driver `xcp` is in charge of it.
+    pub fn is_of_xcp(&self) -> bool {
+        self.vn_mad == XCP
+    }
+
     /// Without the addresses of one of its aliases.
     #[must_use]
     pub fn without(mut self, alias: &Element) -> Nic {
@@ -70,11 +90,28 @@ impl Nic {
     }
 }
 
+/// Our network driver's name (VN_MAD).
+pub const XCP: &str = "xcp";
+
 /// The element of an alias.
 pub const ALIAS: &str = "NIC_ALIAS";
 
-const IPV4: [&str; 1] = ["IP"];
-const IPV6: [&str; 4] = ["IP6_LINK", "IP6_ULA", "IP6_GLOBAL", "IP6"];
+/// Those that virtual routers share are a guest's, too (security_groups_iptables.rb `nic_pre`).
+const IPV4: [&str; 2] = ["IP", "VROUTER_IP"];
+const IPV6: [&str; 8] = [
+    "IP6_LINK",
+    "IP6_ULA",
+    "IP6_GLOBAL",
+    "IP6",
+    "VROUTER_IP6_LINK",
+    "VROUTER_IP6_ULA",
+    "VROUTER_IP6_GLOBAL",
+    "VROUTER_IP6",
+];
+
+fn numbers(list: &str) -> Vec<String> {
+    list.split(',').map(str::trim).filter(|number| !number.is_empty()).map(str::to_owned).collect()
+}
 
 fn addresses(nic: &Element, names: &[&str]) -> Vec<String> {
     let given = names.iter().map(|name| nic.text(name).to_owned());

@@ -5,6 +5,7 @@ pub mod cpu;
 pub mod device;
 mod dom0;
 pub mod figure;
+pub mod filter;
 pub mod mark;
 pub mod memory;
 pub mod pci;

@@ -1,7 +1,7 @@
 //! What a template asks for and XAPI, or this release of the drivers, cannot give: said in the VM's log.
 
 use super::boot;
-use crate::one::{Element, Vm};
+use crate::one::{Element, Nic, Vm};
 
 /// How many disks a VM may have by the configuration limits of XenServer and XCP-ng; XAPI takes a few more.
 const SUPPORTED_DISKS: usize = 241;
@@ -88,7 +88,9 @@ pub fn warnings(vm: &Vm) -> Vec<String> {
             warnings.push(format!("{}/{name} is not honoured: XAPI limits no disk's traffic", disk.path));
         }
     }
-    for nic in vm.nics.iter().filter(|nic| !super::vif::is_locked(nic)) {
+    // What XAPI's lock cannot do the network driver's flows do.
+    let by_xapi = |nic: &&Nic| !nic.is_of_xcp() && !super::vif::is_locked(nic);
+    for nic in vm.nics.iter().filter(by_xapi) {
         if nic.filters_ip_spoofing {
             warnings.push(format!(
                 "{}/FILTER_IP_SPOOFING is not honoured: the NIC has no address to allow",

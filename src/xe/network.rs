@@ -4,7 +4,13 @@ use super::{Call, Record, Uuid, Xe, call};
 use crate::report::Result;
 use anyhow::bail;
 
-const FIELDS: [&str; 3] = ["uuid", "name-label", "bridge"];
+const FIELDS: [&str; 4] = ["uuid", "name-label", "bridge", "other-config"];
+
+/// The key of `other-config` that tells a network which the network driver made: `vlan` or `private`.
+pub const MADE: &str = "one_network";
+
+/// The key that such a network has while it is being removed: nobody may put VIFs on it any more.
+pub const REMOVING: &str = "one_removing";
 const VIF_FIELDS: [&str; 6] = ["uuid", "device", "MAC", "currently-attached", "other-config", "network-uuid"];
 
 /// How many VIFs a VM can have (xapi_vm_helpers.ml `allowed_VIF_devices_HVM`).
@@ -16,6 +22,7 @@ pub struct Network {
     pub uuid: Uuid,
     pub name_label: String,
     pub bridge: String,
+    other_config: String,
 }
 
 impl Network {
@@ -24,7 +31,18 @@ impl Network {
             uuid: record.get("uuid")?,
             name_label: record.text("name-label").to_owned(),
             bridge: record.text("bridge").to_owned(),
+            other_config: record.text("other-config").to_owned(),
         })
+    }
+
+    /// Whether the network driver made it.
+    pub fn is_made(&self) -> bool {
+        super::record::map_value(&self.other_config, MADE).is_some()
+    }
+
+    /// Whether it is about to go.
+    pub fn is_being_removed(&self) -> bool {
+        super::record::map_value(&self.other_config, REMOVING).is_some()
     }
 
     /// The networks of the pool.
@@ -32,6 +50,52 @@ impl Network {
         xe.list("network", &FIELDS, &[], Network::read)
     }
 }
+
+/// Makes a network. XAPI refuses a bridge that another network has (BRIDGE_NAME_EXISTS, xapi_network.ml `create`): of
+/// several callers that want the same one makes it.
+pub fn create(name_label: &str, bridge: &str, mtu: Option<u32>) -> Call {
+    let call = call("network-create").set("name-label", name_label).set("bridge", bridge);
+    if let Some(mtu) = mtu { call.set("MTU", mtu) } else { call }
+}
+
+pub fn set(uuid: &Uuid) -> Call {
+    call("network-param-set").set("uuid", uuid)
+}
+
+/// Takes a key out of `other-config`.
+pub fn forget(uuid: &Uuid, key: &str) -> Call {
+    call("network-param-remove").set("uuid", uuid).set("param-name", "other-config").set("param-key", key)
+}
+
+/// Removes a network without PIFs; XAPI takes the VIFs of halted VMs with it.
+pub fn destroy(uuid: &Uuid) -> Call {
+    call("network-destroy").set("uuid", uuid)
+}
+
+/// Whether any VM of the pool has a VIF on it, running or not.
+pub fn has_vifs(xe: &Xe, uuid: &Uuid) -> Result<bool> {
+    Ok(!xe
+        .list("vif", &["uuid"], &[("network-uuid", &uuid.to_string())], |vif| vif.get::<Uuid>("uuid"))?
+        .is_empty())
+}
+
+/// The networks that VIFs of VMs are on, running or not; one may come several times.
+pub fn with_vifs(xe: &Xe) -> Result<Vec<Uuid>> {
+    let listed = xe.list("vif", &["uuid", "network-uuid"], &[], |vif| vif.optional("network-uuid"))?;
+    Ok(listed.into_iter().flatten().collect())
+}
+
+/// A network that nobody has made yet.
+#[derive(Debug)]
+pub struct Missing(pub String);
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Missing {}
 
 /// The network that goes by `name`: bridge, name-label or uuid.
 pub fn named<'a>(networks: &'a [Network], name: &str) -> Result<&'a Network> {
@@ -50,10 +114,10 @@ pub fn named<'a>(networks: &'a [Network], name: &str) -> Result<&'a Network> {
         }
     }
     let there: Vec<&str> = networks.iter().map(|network| network.bridge.as_str()).collect();
-    bail!(
+    bail!(Missing(format!(
         "no network of the pool has the bridge, name or uuid {name:?}; its bridges are {}",
         there.join(", ")
-    )
+    )))
 }
 
 /// Plugs a VM into a network. Without a MAC address XAPI makes one up.
@@ -99,6 +163,11 @@ impl Vif {
     pub fn of_vm(xe: &Xe, vm: &Uuid) -> Result<Vec<Vif>> {
         xe.list("vif", &VIF_FIELDS, &[("vm-uuid", &vm.to_string())], Vif::read)
     }
+}
+
+/// Plugs the VIF into another network, also of a running VM.
+pub fn move_vif(uuid: &Uuid, network: &Uuid) -> Call {
+    call("vif-move").set("uuid", uuid).set("network-uuid", network)
 }
 
 /// Removes a VIF; one that a running VM has must be unplugged first.

@@ -57,7 +57,7 @@ fn it_takes_few_calls_whatever_there_is() {
     let host = Host::with_pool(&["--vms", "200"]);
     host.forget_calls();
     gc(&host, &[]).ok();
-    assert_eq!(host.calls().len(), 7, "{:#?}", host.calls());
+    assert_eq!(host.calls().len(), 8, "{:#?}", host.calls());
 }
 
 #[test]

@@ -187,6 +187,8 @@ impl Host {
         command.env_clear().env("PATH", path).env("XE_SIM", self.path("pool"));
         // Where locks are: each test's VM 1 is another.
         command.env("TMPDIR", self.dir.path()).env("STATE_DIR", self.path("state"));
+        // A switch of this machine's is none of the tests' business.
+        command.env("OVS_RUNDIR", self.dir.path());
         // Every test's VM would want the same port.
         command.env("CONSOLE", "no");
         command.env("DATASTORE_LOCATION", self.path("datastores")).envs(self.settings.iter().cloned());

@@ -20,7 +20,7 @@ fn both_entries_are_added_once_with_the_same_name_and_the_originals_kept() {
             let conf = site.read(file);
             let (_, ours) = conf.split_once("# >>> one-xcp").unwrap();
             assert_eq!(ours.matches(mad).count(), 1, "{conf}");
-            let entries = if mad.starts_with("VM") { 3 } else { 1 };
+            let entries = if mad.starts_with("VM") { 4 } else { 1 };
             assert_eq!(conf.matches("\"xcp\"").count(), entries, "{conf}");
             assert_eq!(conf.matches("\"XCP\"").count(), 1, "{conf}");
             assert!(ours.contains(program), "{conf}");
@@ -120,6 +120,7 @@ fn an_entry_of_the_administrator_is_left_alone() {
         assert!(conf.starts_with(entry) && conf.matches("VM_MAD").count() == 1, "{conf}");
         // What datastores on an SR need is not in it.
         assert!(conf.contains("\nTM_MAD_CONF = [") && conf.contains("\nDS_MAD_CONF = ["), "{conf}");
+        assert!(conf.contains("\nVN_MAD_CONF = ["), "{conf}");
         assert!(site.read("etc/monitord.conf").contains("\"xcp\""));
         site.run(&["--uninstall", "--configure"]).done();
         assert_eq!(site.read("etc/oned.conf"), entry);

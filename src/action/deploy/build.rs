@@ -149,7 +149,7 @@ pub fn add_nic(
     let vif: Uuid = xe.ask(&network::create_vif(uuid, network, device, &nic.mac))?;
     undo.by(network::destroy_vif(&vif));
     let marks = mark::vif_marks(vm.vm_id, nic.nic_id);
-    xe.run(&network::set_vif(&vif).set_all(marks).set_all(vif::params(nic))).map(drop)
+    xe.run(&network::set_vif(&vif).set_all(marks).set_all(vif::params(nic, &vm.template)?)).map(drop)
 }
 
 /// Starts the VM on its host. Where the answer fails to come, its state decides.

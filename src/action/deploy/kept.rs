@@ -156,7 +156,7 @@ fn is_of(vif: &Vif, nic: &Nic) -> bool {
     mark::nic_id(vif) == Some(nic.nic_id) && vif.mac.eq_ignore_ascii_case(&nic.mac)
 }
 
-/// Limits and filters of NICs that are there may have changed as well.
+/// Limits, filters and the network of NICs that are there may have changed as well.
 fn set_nics(xe: &Xe, undo: &Undo<'_>, pool: &Pool, vm: &Vm, uuid: &Uuid, vifs: &[Vif]) -> Result<()> {
     let kept: Vec<&Vif> = vifs.iter().filter(|vif| vm.nics.iter().any(|nic| is_of(vif, nic))).collect();
     // Somebody else's have their numbers too.
@@ -164,10 +164,19 @@ fn set_nics(xe: &Xe, undo: &Undo<'_>, pool: &Pool, vm: &Vm, uuid: &Uuid, vifs: &
     let mut free = (0_usize..).filter(|device| !taken.contains(&device.to_string().as_str()));
     for (nic, network) in vm.nics.iter().zip(&pool.networks) {
         match kept.iter().find(|vif| is_of(vif, nic)) {
-            Some(vif) => xe.run(&network::set_vif(&vif.uuid).set_all(vif::params(nic))).map(drop),
+            Some(vif) => set_nic(xe, nic, vm, vif, network),
             None => build::add_nic(xe, undo, vm, uuid, free.next().unwrap_or_default(), nic, network),
         }
         .with_context(|| format!("NIC {}", nic.nic_id))?;
+    }
+    Ok(())
+}
+
+fn set_nic(xe: &Xe, nic: &Nic, vm: &Vm, there: &Vif, network: &Uuid) -> Result<()> {
+    let params = vif::params_again(nic, &vm.template, there)?;
+    xe.run(&network::set_vif(&there.uuid).set_all(params))?;
+    if there.network_uuid.as_ref() != Some(network) {
+        xe.run(&network::move_vif(&there.uuid, network))?;
     }
     Ok(())
 }

@@ -13,7 +13,6 @@ mod template;
 mod unanswered;
 
 pub use plan::{Source, named_vdi, source, stamp};
-pub use pool::network_of;
 
 use super::identity::Identity;
 use super::{Caller, console};

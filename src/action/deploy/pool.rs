@@ -2,13 +2,14 @@
 
 use super::template::Template;
 use crate::action::default_sr::DefaultSr;
-use crate::one::{Conf, Nic, Vm};
+use crate::action::nic_network;
+use crate::one::{Conf, Vm};
 use crate::parallel;
 use crate::report::Result;
 use crate::xe::host::{self, Host};
-use crate::xe::network::{self, Network};
-use crate::xe::{Uuid, Xe, vlan};
-use anyhow::{Context, anyhow};
+use crate::xe::network::Network;
+use crate::xe::{Uuid, Xe};
+use anyhow::anyhow;
 
 /// The host to start on, the SR for new disks, the network of each NIC.
 pub struct Pool {
@@ -37,21 +38,12 @@ impl Pool {
             sr: default_sr?.on(xe, Some(&host.uuid)),
             host,
             template,
-            networks: vm.nics.iter().map(|nic| network_of(xe, &networks, nic)).collect::<Result<_>>()?,
+            networks: vm.nics.iter().map(|nic| nic_network::of(xe, &networks, nic)).collect::<Result<_>>()?,
         })
     }
 
     /// The SR for disks that are made from image files.
     pub fn sr(&self) -> Result<&Uuid> {
         self.sr.as_ref().map_err(|why| anyhow!("{why:#}"))
-    }
-}
-
-/// The network that BRIDGE names, or of a NIC with a VLAN_ID the one that carries this VLAN on it.
-pub fn network_of(xe: &Xe, networks: &[Network], nic: &Nic) -> Result<Uuid> {
-    let named = network::named(networks, &nic.bridge).with_context(|| format!("{}/BRIDGE", nic.path))?;
-    match nic.vlan_id {
-        Some(tag) => vlan::network_on(xe, named, tag).with_context(|| format!("{}/VLAN_ID", nic.path)),
-        None => Ok(named.uuid.clone()),
     }
 }

@@ -3,9 +3,11 @@
 
 mod checkpoints;
 mod find;
+mod flows;
 mod images;
 mod inventory;
 mod leftover;
+mod networks;
 mod remove;
 mod storage;
 
@@ -105,8 +107,11 @@ fn look(
     warns: bool,
 ) -> Result<Vec<(End, String)>> {
     let xe = judge.xe;
-    let (pool, names) = parallel::both(|| Inventory::look_up(xe), || storage::names(xe));
-    let (pool, names) = (pool?, names?);
+    let ((pool, names), networks) = parallel::both(
+        || parallel::both(|| Inventory::look_up(xe), || storage::names(xe)),
+        || networks::leftovers(xe),
+    );
+    let (pool, names, networks) = (pool?, names?, networks?);
     judge.is_doubtful = pool
         .ours
         .iter()
@@ -133,6 +138,17 @@ fn look(
     for file in checkpoints::leftovers(judge, &pool, datastores) {
         let end = file.settle(yes);
         let line = file.show(&end, json);
+        found.push((end, line));
+    }
+    // After the VMs: the NICs of those that went are gone with them.
+    for network in networks {
+        let end = networks::settle(xe, yes, &network);
+        let line = networks::show(&network, &end, json);
+        found.push((end, line));
+    }
+    for flows in flows::look_up(xe)? {
+        let end = flows::settle(xe, yes);
+        let line = flows.show(&end, json);
         found.push((end, line));
     }
     Ok(found)

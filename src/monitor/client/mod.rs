@@ -114,6 +114,7 @@ fn watch(client: &Arc<Client>, lock: &FileLock) -> Result<()> {
     let mut threads: Vec<JoinHandle<()>> =
         Kind::ALL.iter().map(|kind| rounds::start(client, *kind)).collect();
     threads.push(rounds::start_others_states(client));
+    threads.extend(rounds::start_flows(client));
     let program = env::current_exe().context("cannot tell where this program is")?;
     let drivers = [program, client.host.called_as.clone()];
     let mut last_there = Instant::now();

@@ -6,6 +6,7 @@ use crate::monitor::kind::Kind;
 use crate::monitor::round;
 use crate::monitor::state_vm;
 use crate::report::Result;
+use crate::vnm;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
@@ -29,6 +30,24 @@ pub fn start(client: &Arc<Client>, kind: Kind) -> JoinHandle<()> {
 pub fn start_others_states(client: &Arc<Client>) -> JoinHandle<()> {
     let client = Arc::clone(client);
     thread::spawn(move || state_vm::run_others(&client))
+}
+
+/// Starts the thread that keeps the switch's flows, where the client runs on the host: a guest that reboots has another
+/// port, and waits for its flows.
+pub fn start_flows(client: &Arc<Client>) -> Option<JoinHandle<()>> {
+    if !client.host.xe.is_of_this_host() {
+        return None;
+    }
+    let client = Arc::clone(client);
+    Some(thread::spawn(move || {
+        let mut watch = vnm::Watch::default();
+        while client.cadence.rest(Kind::StateVm.period(&client.periods)) {
+            match watch.look(&client.host.xe) {
+                Ok(()) => client.log.well("flows"),
+                Err(why) => client.log.say("flows", &format!("{why:#}")),
+            }
+        }
+    }))
 }
 
 /// MONITOR_HOST, MONITOR_VM, EXEC_VM and BEACON_HOST: what is lost once comes again. Whether the host works
