@@ -7,7 +7,7 @@ use std::process::Command;
 const MODULE: &str = include_str!("../sunstone/XcpModule/remoteEntry.js");
 
 /// Sunstone's actions, in every release's spelling, by the scripts that OpenNebula calls for them.
-const NEEDED: [(&[&str], &[&str]); 18] = [
+const NEEDED: [(&[&str], &[&str]); 19] = [
     // OpenNebula's own, and connections to the guest's address.
     (&["hold", "release", "recover", "resched", "unresched", "lock", "unlock", "rename"], &[]),
     (&["chmod", "chown", "chgrp", "charter_create", "ssh", "rdp", "file_rdp"], &[]),
@@ -43,6 +43,7 @@ const NEEDED: [(&[&str], &[&str]); 18] = [
         &["nic-attach", "nic-attach-alias", "attach_nic", "nic-detach", "detach_nic"],
         &["attach_nic", "detach_nic"],
     ),
+    (&["nic-update", "sg-attach", "sg-detach"], &["vnm/xcp/update_nic", "vnm/xcp/update_sg"]),
     (
         &[
             "snapshot-create",

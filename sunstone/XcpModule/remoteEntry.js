@@ -13,7 +13,7 @@
   function xcpActions(kvm) {
     /* What the GUI may offer for a VM on an XCP host; in which states is as for KVM. Names differ from
      * release to release: all are here. Left out are those that the drivers do not have, or not for every
-     * datastore: save-as, templates and apps made of a VM, backups, security groups, changing a NIC. */
+     * datastore: save-as, templates and apps made of a VM, backups. */
     const supported = [
       'deploy', 'hold', 'release', 'recover', 'resched', 'unresched', 'lock', 'unlock',
       'rename', 'chmod', 'chown', 'chgrp',
@@ -30,6 +30,7 @@
       'disk-attach', 'disk-attach-image', 'disk-attach-volatile', 'attach_disk',
       'disk-detach', 'detach_disk', 'disk-resize', 'resize_disk',
       'nic-attach', 'nic-attach-alias', 'attach_nic', 'nic-detach', 'detach_nic',
+      'nic-update', 'sg-attach', 'sg-detach',
       'pci-attach', 'pci-detach',
       'snapshot-create', 'snapshot-revert', 'snapshot-delete',
       'snapshot_create', 'snapshot_revert', 'snapshot_delete',

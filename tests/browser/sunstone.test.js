@@ -30,7 +30,7 @@ for (const late of ['XcpModule', 'ConstantsModule']) {
 test('what the drivers can do is as for KVM, the rest is greyed out', async (t) => {
   const gui = await open(t);
   const kvm = await gui.actionsOf('kvm');
-  const without = ['backup', 'restore', 'disk-saveas', 'sg-attach'];
+  const without = ['backup', 'restore', 'disk-saveas'];
   for (const action of without) {
     assert.ok(kvm[action], action);
     delete kvm[action];
