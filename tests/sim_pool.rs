@@ -379,10 +379,47 @@ fn a_call_that_hangs_leaves_the_pool_to_others() {
     thread::sleep(Duration::from_millis(300));
     assert!(hanging.try_wait().unwrap().is_none());
     assert!(waiting.try_wait().unwrap().is_none());
+    // XAPI cancels it (message_forwarding.ml `hard_shutdown`).
     pool.xe(&["vm-shutdown", &uuid(&vm), "force=true"]);
-    assert!(waiting.wait().unwrap().success());
+    assert!(!waiting.wait().unwrap().success());
     hanging.kill().unwrap();
     hanging.wait().unwrap();
+}
+
+#[test]
+fn a_task_goes_on_without_its_client_until_it_is_cancelled() {
+    let pool = Pool::new(&[]);
+    let vm = pool.debian("one-1");
+    pool.xe(&["vm-start", &uuid(&vm)]);
+    let operations =
+        || pool.xe(&["vm-param-get", &uuid(&vm), "param-name=current-operations"]).trim().to_owned();
+    let task = || pool.xe(&["task-list", "status=pending", "params=uuid", "--minimal"]).trim().to_owned();
+    pool.sim(&["guest", "one-1", "tools=hang"]);
+    let mut client = pool.command(&["xe", "vm-shutdown", &uuid(&vm)]).spawn().unwrap();
+    while task().is_empty() {
+        thread::sleep(Duration::from_millis(10));
+    }
+    client.kill().unwrap();
+    client.wait().unwrap();
+    assert_eq!(operations(), "clean_shutdown");
+    let name = pool.xe(&["task-param-get", &uuid(&task()), "param-name=name-label"]);
+    assert_eq!(name.trim(), "Async.VM.clean_shutdown");
+    // What the VM does not allow meanwhile waits (helpers.ml `retry`), and devices are refused.
+    let mut reboot = pool.command(&["xe", "vm-reboot", &uuid(&vm)]).spawn().unwrap();
+    let vif = pool.xe(&["vif-list", &format!("vm-uuid={vm}"), "--minimal"]);
+    if let Some(vif) = vif.trim().split(',').next().filter(|vif| !vif.is_empty()) {
+        let refused = pool.command(&["xe", "vif-unplug", &uuid(vif)]).output().unwrap();
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("is clean_shutdown"), "{refused:?}");
+    }
+    assert!(reboot.try_wait().unwrap().is_none());
+    let first = pool.xe(&["task-list", "name-label=Async.VM.clean_shutdown", "--minimal"]);
+    pool.xe(&["task-cancel", &uuid(first.trim())]);
+    while operations() != "clean_reboot" {
+        thread::sleep(Duration::from_millis(10));
+    }
+    pool.xe(&["task-cancel", &uuid(&task())]);
+    assert!(!reboot.wait().unwrap().success());
+    assert_eq!((operations(), task()), (String::new(), String::new()));
 }
 
 #[test]

@@ -25,6 +25,8 @@ pub enum Kind {
     HangsAfter,
     /// It takes this many milliseconds more.
     Delays(u64),
+    /// XAPI takes this many milliseconds more over it, whether or not the client is still there.
+    Lasts(u64),
     /// It does its work and exits with 0; its answer is lost, in part or in whole.
     Spoils(Spoilt),
     /// XAPI's toolstack restarts: its connection breaks, before the work or after it, and so many calls after it are
@@ -53,15 +55,17 @@ pub struct Fault {
 /// The `times` of a fault that stays.
 pub const ALWAYS: u64 = u64::MAX;
 
-impl Fault {
-    fn line(&self) -> String {
-        let (name, rest) = match &self.kind {
+impl Kind {
+    /// The kind in one line.
+    pub fn line(&self) -> String {
+        let (name, rest) = match self {
             Kind::Fails { code, params } => ("fail", joined(code, params)),
             Kind::FailsAfter { code, params } => ("after", joined(code, params)),
             Kind::Garbage => ("garbage", String::new()),
             Kind::Hangs => ("hang", String::new()),
             Kind::HangsAfter => ("hang-after", String::new()),
             Kind::Delays(limit) => ("delay", limit.to_string()),
+            Kind::Lasts(limit) => ("last", limit.to_string()),
             Kind::Spoils(how) => ("answer", how.name().to_owned()),
             Kind::Restarts { after, refused } => {
                 (if *after { "restart-after" } else { "restart" }, refused.to_string())
@@ -70,14 +74,12 @@ impl Fault {
             Kind::KillsCaller => ("kill", String::new()),
             Kind::KillsCallerAfter => ("kill-after", String::new()),
         };
-        format!("{}\t{}\t{}\t{name}\t{rest}\n", self.verb, self.pass, self.times)
+        format!("{name}\t{rest}\n")
     }
 
-    fn read(line: &str) -> Option<Self> {
+    /// Reads what [`Kind::line`] has written.
+    pub fn read(line: &str) -> Option<Self> {
         let mut parts = line.split('\t');
-        let verb = parts.next()?.to_owned();
-        let pass = parts.next()?.parse().ok()?;
-        let times = parts.next()?.parse().ok()?;
         let name = parts.next()?;
         let first = parts.next()?.to_owned();
         let params = parts.map(str::to_owned).collect();
@@ -88,6 +90,7 @@ impl Fault {
             "hang" => Kind::Hangs,
             "hang-after" => Kind::HangsAfter,
             "delay" => Kind::Delays(first.parse().ok()?),
+            "last" => Kind::Lasts(first.parse().ok()?),
             "answer" => Kind::Spoils(Spoilt::named(&first)?),
             "restart" => Kind::Restarts { after: false, refused: first.parse().ok()? },
             "restart-after" => Kind::Restarts { after: true, refused: first.parse().ok()? },
@@ -96,7 +99,21 @@ impl Fault {
             "kill-after" => Kind::KillsCallerAfter,
             _ => return None,
         };
-        Some(Self { verb, pass, times, kind })
+        Some(kind)
+    }
+}
+
+impl Fault {
+    fn line(&self) -> String {
+        format!("{}\t{}\t{}\t{}", self.verb, self.pass, self.times, self.kind.line())
+    }
+
+    fn read(line: &str) -> Option<Self> {
+        let mut parts = line.splitn(4, '\t');
+        let verb = parts.next()?.to_owned();
+        let pass = parts.next()?.parse().ok()?;
+        let times = parts.next()?.parse().ok()?;
+        Some(Self { verb, pass, times, kind: Kind::read(parts.next()?)? })
     }
 }
 
@@ -177,7 +194,7 @@ pub fn strike(store: &Store, verb: &str) -> Result<Vec<Kind>> {
 pub fn before(store: &Store, struck: &[Kind]) -> Outcome<Option<&'static str>> {
     for kind in struck {
         match kind {
-            Kind::Delays(limit) => thread::sleep(Duration::from_millis(*limit)),
+            Kind::Delays(limit) | Kind::Lasts(limit) => thread::sleep(Duration::from_millis(*limit)),
             Kind::Hangs => return Err(hang(store)),
             Kind::Fails { code, params } => return Err(failure(code, params)),
             Kind::Garbage => return Ok(Some(GARBAGE)),
@@ -275,6 +292,7 @@ mod tests {
             Kind::Hangs,
             Kind::HangsAfter,
             Kind::Delays(20),
+            Kind::Lasts(30),
             Kind::Spoils(Spoilt::Empty),
             Kind::Spoils(Spoilt::Short),
             Kind::Spoils(Spoilt::Cut),

@@ -26,6 +26,7 @@ mod sequence;
 mod serve;
 mod storage;
 mod store;
+mod task;
 mod verbs;
 
 use arguments::{Client, Command, Request};
@@ -37,6 +38,8 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use store::Store;
+use task::Handed;
+use task::operation::Operation;
 
 /// Answers one `xe` command line (`args` without the program's name).
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
@@ -58,7 +61,9 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         Client::Fails(text) => fail(&Fail::Client(text), false),
         Client::Asks(request) => ask(&store, &request),
     };
+    // A call is logged once, by its client.
     if store.path().exists()
+        && Handed::from_env().is_none()
         && let Err(error) = entry.end(&store, status)
     {
         return ended(fail(&Fail::from(error), false));
@@ -95,7 +100,8 @@ fn ask(store: &Store, request: &Request) -> u8 {
     let trace = command.flag("trace", false).unwrap_or(false);
     let mut call = Call { command, out: Printer::new(minimal), keep: false };
     match answer(store, other.as_ref().unwrap_or(store), request, &mut call) {
-        Ok(()) => u8::from(call.out.finish().is_err()),
+        Ok(Answered::Here) => u8::from(call.out.finish().is_err()),
+        Ok(Answered::ByTask(status)) => status,
         Err(reason) => {
             if !minimal && call.out.flush().is_err() {
                 return 1;
@@ -105,20 +111,44 @@ fn ask(store: &Store, request: &Request) -> u8 {
     }
 }
 
+/// Who has printed the answer.
+enum Answered {
+    /// It is still to be printed.
+    Here,
+    /// The process that did the work, which ended with this status.
+    ByTask(u8),
+}
+
 /// Faults are those of the pool that `XE_SIM` names, whichever pool is asked.
-fn answer(home: &Store, store: &Store, request: &Request, call: &mut Call) -> Outcome<()> {
+fn answer(home: &Store, store: &Store, request: &Request, call: &mut Call) -> Outcome<Answered> {
     let name = call.command.verb.clone();
     if name == "help" {
         verbs::help(call);
-        return Ok(());
+        return Ok(Answered::Here);
     }
     let called = call::find(&name).ok_or_else(|| Fail::NoCommand(name.clone()))?;
     called.check(&call.command)?;
     login::check(store, request)?;
-    let _busy = storage::busy::begin(store, &call.command)?;
-    let struck = fault::strike(home, &name)?;
+    let handed = Handed::from_env();
+    let struck = match &handed {
+        Some(handed) => handed.struck.clone(),
+        None => fault::strike(home, &name)?,
+    };
+    let (_task, _busy) = if handed.is_some() {
+        let operation = Operation::of(&store.read()?, &call.command);
+        (Some(Handed::begin(store, &operation)?), storage::busy::begin(store, &call.command)?)
+    } else {
+        let free = storage::busy::try_begin(store, &call.command)?;
+        if task::is_needed(store, &call.command, &struck, free.is_none())? {
+            drop(free);
+            return Ok(Answered::ByTask(task::hand_over(&struck)?));
+        }
+        let busy = free.map_or_else(|| storage::busy::begin(store, &call.command), Ok)?;
+        (None, busy)
+    };
     if let Some(garbage) = fault::before(home, &struck)? {
-        return fault::write_garbage(garbage).map_err(|error| Fail::Simulator(error.to_string()));
+        fault::write_garbage(garbage).map_err(|error| Fail::Simulator(error.to_string()))?;
+        return Ok(Answered::ByTask(0));
     }
     call.out.spoilt = fault::spoilt(&struck);
     called.run(store, call)?;
@@ -126,5 +156,5 @@ fn answer(home: &Store, store: &Store, request: &Request, call: &mut Call) -> Ou
     if after.is_err() {
         call.out = Printer::new(true);
     }
-    after
+    after.map(|()| Answered::Here)
 }

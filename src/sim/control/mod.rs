@@ -41,6 +41,9 @@ enum Action {
         verb: String,
         /// Milliseconds.
         milliseconds: u64,
+        /// As a task of XAPI's, which goes on when its client is killed.
+        #[arg(long)]
+        task: bool,
     },
     /// Let a call of a verb never end.
     Hang {
@@ -141,8 +144,9 @@ fn run(action: Action) -> Result<String> {
     match action {
         Action::Init(options) => init::init(&store, &options)?,
         Action::Fail(failing) => fault::add(&store, failing.fault()?)?,
-        Action::Delay { verb, milliseconds } => {
-            fault::add(&store, Fault { verb, pass: 0, times: ALWAYS, kind: Kind::Delays(milliseconds) })?;
+        Action::Delay { verb, milliseconds, task } => {
+            let kind = if task { Kind::Lasts(milliseconds) } else { Kind::Delays(milliseconds) };
+            fault::add(&store, Fault { verb, pass: 0, times: ALWAYS, kind })?;
         }
         Action::Hang { verb, nth, after } => {
             let kind = if after { Kind::HangsAfter } else { Kind::Hangs };

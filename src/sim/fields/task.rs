@@ -3,14 +3,14 @@
 use super::{Field, Get, NOWHERE, mrw, ro};
 use crate::sim::row::Class;
 
-/// Tasks. The simulator's calls end before another could see one.
+/// Tasks: calls that have to wait (see `sim::task`).
 pub const TASK: &[Field] = &[
     ro("uuid", Get::Kept),
     ro("name-label", Get::Kept),
     ro("name-description", Get::Kept),
     ro("subtask_of", Get::Always(NOWHERE)),
     ro("subtasks", Get::Always("")),
-    ro("resident-on", Get::Uuid(Class::Host)),
+    ro("resident-on", Get::Made(|pool, _| pool.coordinator().unwrap_or_default())),
     ro("status", Get::Kept),
     ro("progress", Get::Kept),
     ro("type", Get::Kept),

@@ -11,6 +11,7 @@ use crate::sim::pool::Pool;
 use crate::sim::refuse::{Fail, Outcome, invalid_value};
 use crate::sim::row::{Class, Row};
 use crate::sim::storage;
+use crate::sim::task;
 
 /// The table.
 pub const VM: &[Field] = &[
@@ -49,7 +50,7 @@ pub const VM: &[Field] = &[
     ro("hvm", Get::Kept),
     mrw("platform"),
     sro("allowed-operations", Members::Made(lifecycle::allowed_operations)),
-    sro("current-operations", Members::Kept),
+    sro("current-operations", Members::Made(task::current_operations)),
     checked_map("blocked-operations", blocked_operations),
     sro("allowed-VBD-devices", Members::Made(free_vbd_devices)).expensive(),
     sro("allowed-VIF-devices", Members::Made(free_vif_devices)).expensive(),

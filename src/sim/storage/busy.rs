@@ -4,16 +4,16 @@
 
 use crate::sim::arguments::Command;
 use crate::sim::pool::Pool;
-use crate::sim::refuse::{Fail, Outcome};
+use crate::sim::refuse::Outcome;
 use crate::sim::row::Class;
 use crate::sim::store::Store;
+use crate::sim::task;
 use anyhow::{Context, Result};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
-use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The longest sleep, in milliseconds; the shortest is a twentieth of it.
@@ -21,13 +21,39 @@ const LONGEST_MS: u64 = 20;
 
 /// Begins what the call does to SRs, once nothing else is done to them. It ends when this is dropped.
 pub fn begin(store: &Store, command: &Command) -> Outcome<Vec<File>> {
-    let srs = match command.verb.as_str() {
-        "vdi-create" => command.get("sr-uuid").map(str::to_owned).into_iter().collect(),
+    let mut begun = Vec::new();
+    for sr in srs(store, command)? {
+        let file = open(store, &sr)?;
+        while !try_lock(&file)? {
+            note(store, &command.verb, &sr)?;
+            task::sleep(sleep(store))?;
+        }
+        begun.push(file);
+    }
+    Ok(begun)
+}
+
+/// The same if nothing else is done to them at this moment.
+pub fn try_begin(store: &Store, command: &Command) -> Outcome<Option<Vec<File>>> {
+    let mut begun = Vec::new();
+    for sr in srs(store, command)? {
+        let file = open(store, &sr)?;
+        if !try_lock(&file)? {
+            return Ok(None);
+        }
+        begun.push(file);
+    }
+    Ok(Some(begun))
+}
+
+/// The SRs that the call changes.
+fn srs(store: &Store, command: &Command) -> Outcome<BTreeSet<String>> {
+    match command.verb.as_str() {
+        "vdi-create" => Ok(command.get("sr-uuid").map(str::to_owned).into_iter().collect()),
         "vdi-destroy" | "vdi-resize" | "vdi-clone" | "vdi-snapshot" | "vm-uninstall" | "vm-snapshot"
-        | "snapshot-revert" | "snapshot-uninstall" => srs_of(&store.read()?, command),
-        _ => return Ok(Vec::new()),
-    };
-    srs.iter().map(|sr| begin_on(store, &command.verb, sr).map_err(Fail::from)).collect()
+        | "snapshot-revert" | "snapshot-uninstall" => Ok(srs_of(&store.read()?, command)),
+        _ => Ok(BTreeSet::new()),
+    }
 }
 
 /// The SRs of the VDI, or of the disks of the VM, that the command names.
@@ -39,20 +65,19 @@ fn srs_of(pool: &Pool, command: &Command) -> BTreeSet<String> {
     vdis.filter_map(|vdi| pool.find(Class::Vdi, vdi)).map(|vdi| vdi.get("sr-uuid").to_owned()).collect()
 }
 
-fn begin_on(store: &Store, verb: &str, sr: &str) -> Result<File> {
+fn open(store: &Store, sr: &str) -> Result<File> {
     // An unknown SR is refused by the verb itself; a path is none.
     let name: String = sr.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
     let path = store.beside(&format!(".busy-{name}"));
     let file = OpenOptions::new().create(true).append(true).open(&path);
-    let file = file.with_context(|| format!("cannot open {}", path.display()))?;
-    loop {
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(file),
-            Err(Errno::WOULDBLOCK) => {}
-            Err(why) => return Err(why).context("cannot lock an SR"),
-        }
-        note(store, verb, sr)?;
-        thread::sleep(sleep(store));
+    file.with_context(|| format!("cannot open {}", path.display()))
+}
+
+fn try_lock(file: &File) -> Result<bool> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(why) => Err(why).context("cannot lock an SR"),
     }
 }
 

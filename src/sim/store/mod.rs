@@ -4,6 +4,9 @@ mod bytes;
 mod text;
 
 use super::pool::Pool;
+use super::refuse::Outcome;
+use super::row::Class;
+use super::task;
 use anyhow::{Context, Result, bail};
 use bytes::copy_sparse;
 use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
@@ -12,7 +15,6 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::thread;
 use std::time::Duration;
 use text::{parse, print};
 
@@ -143,6 +145,7 @@ impl Store {
     pub fn make(&self, pool: &Pool) -> Result<()> {
         let _lock = self.lock(FlockOperation::LockExclusive)?;
         let _ = fs::remove_dir_all(self.beside(".vdi"));
+        let _ = fs::remove_dir_all(self.beside(".tasks"));
         for suffix in [".log", ".faults", ".sleeps", ".backoff"] {
             let _ = fs::remove_file(self.beside(suffix));
         }
@@ -157,14 +160,14 @@ impl Store {
     }
 
     /// Reads the pool, now and after each change of it, until `holds` says so.
-    pub fn wait_until(&self, mut holds: impl FnMut(&Pool) -> bool) -> Result<()> {
+    pub fn wait_until(&self, mut holds: impl FnMut(&Pool) -> bool) -> Outcome<()> {
         loop {
             let version = self.version();
             if holds(&self.read()?) {
                 return Ok(());
             }
             while self.version() == version {
-                thread::sleep(Duration::from_millis(50));
+                task::sleep(Duration::from_millis(50))?;
             }
         }
     }
@@ -182,6 +185,7 @@ impl Store {
         let mut pool = parse(Box::leak(text.into_boxed_str()))
             .with_context(|| format!("{} is damaged", self.path.display()))?;
         pool.folder = self.beside(".vdi");
+        pool.load(Class::Task, task::rows(self));
         Ok(pool)
     }
 

@@ -13,7 +13,8 @@ pub fn print(pool: &Pool) -> String {
     let mut text = format!("{HEADING}\tcounter={}\tclock={}\tpassword=", pool.counter, pool.clock);
     escape(&pool.password, &mut text);
     let _ = writeln!(text, "\tno-tools={}", pool.no_tools);
-    for class in Class::ALL {
+    // Tasks are kept apart from the state: they go with their process.
+    for class in Class::ALL.into_iter().filter(|class| *class != Class::Task) {
         for row in pool.rows(class) {
             let _ = write!(text, "{}\t{}", class.api_name(), row.uuid);
             for (name, value) in row.attributes() {

@@ -11,11 +11,12 @@ use crate::sim::refuse::{Outcome, cli};
 use crate::sim::row::{Class, Row};
 use crate::sim::select::{Choice, VMS, chosen_vms};
 use crate::sim::store::Store;
+use crate::sim::task;
 
 /// The verbs.
 pub const VERBS: &[Verb] = &[
     Verb { name: "event-wait", required: &["class"], optional: &[], run: Run::Waits(event_wait) },
-    Verb { name: "task-cancel", required: &["uuid"], optional: &[], run: Run::Reads(cancel) },
+    Verb { name: "task-cancel", required: &["uuid"], optional: &[], run: Run::Waits(cancel) },
     Verb { name: "vm-data-source-list", required: &[], optional: &[], run: Run::Reads(data_source_list) },
     Verb {
         name: "vm-data-source-query",
@@ -54,8 +55,10 @@ fn event_wait(store: &Store, call: &mut Call) -> Outcome<()> {
     Ok(())
 }
 
-fn cancel(pool: &Pool, call: &mut Call) -> Outcome<()> {
-    pool.get(Class::Task, call.command.need("uuid")?).map(|_| ())
+fn cancel(store: &Store, call: &mut Call) -> Outcome<()> {
+    let pool = store.read()?;
+    let task = pool.get(Class::Task, call.command.need("uuid")?)?;
+    Ok(task::cancel(store, &task.uuid)?)
 }
 
 /// What is measured of a VM that has a domain.

@@ -11,6 +11,7 @@ use crate::sim::print::Record;
 use crate::sim::refuse::{Outcome, Param, refused};
 use crate::sim::row::{Class, Row};
 use crate::sim::select::{VMS, vms};
+use crate::sim::task;
 
 /// The verbs.
 pub const VERBS: &[Verb] = &[
@@ -102,6 +103,7 @@ fn plug(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
     if row.is("currently-attached") {
         return Err(refused("DEVICE_ALREADY_ATTACHED", vec![pool.param(Class::Vif, &uuid)]));
     }
+    task::check_plugging(pool, &vm)?;
     guest::check_hotplug(pool, &vm)?;
     let host = pool.get(Class::Vm, &vm)?.get("resident-on").to_owned();
     let network = row.get("network-uuid").to_owned();
@@ -120,6 +122,7 @@ fn unplug(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
         return Err(refused("DEVICE_ALREADY_DETACHED", vec![pool.param(Class::Vif, &uuid)]));
     }
     lifecycle::expect(pool, row.get("vm-uuid"), &["running"])?;
+    task::check_plugging(pool, row.get("vm-uuid"))?;
     guest::check_hotplug(pool, row.get("vm-uuid"))?;
     pool.set(Class::Vif, &uuid, "currently-attached", "false")
 }

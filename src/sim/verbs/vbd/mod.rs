@@ -12,6 +12,7 @@ use crate::sim::pool::Pool;
 use crate::sim::refuse::{Outcome, Param, cli, refused};
 use crate::sim::row::{Class, Row};
 use crate::sim::storage;
+use crate::sim::task;
 
 /// The verbs.
 pub const VERBS: &[Verb] = &[
@@ -69,6 +70,7 @@ pub fn plug_vbd(pool: &mut Pool, uuid: &str) -> Outcome<()> {
     if row.is("currently-attached") {
         return Err(refused("DEVICE_ALREADY_ATTACHED", vec![pool.param(Class::Vbd, uuid)]));
     }
+    task::check_plugging(pool, &vm)?;
     let hvm = pool.get(Class::Vm, &vm)?.is("hvm");
     if hvm {
         hotplug(pool, &vm, row)?;
@@ -113,6 +115,7 @@ fn unplug(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
     if !row.is("currently-attached") {
         return Err(refused("DEVICE_ALREADY_DETACHED", vec![pool.param(Class::Vbd, &uuid)]));
     }
+    task::check_plugging(pool, &vm)?;
     if pool.get(Class::Vm, &vm)?.is("hvm") {
         hotplug(pool, &vm, row)?;
     }
