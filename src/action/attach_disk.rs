@@ -67,8 +67,8 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
         return job.finish(vbd).with_context(what).map(|()| String::new());
     }
     let place = place::choose(vm, &disk, &job.vbds, is_live && there.is_hvm).with_context(what)?;
-    let is_refused = is_live && there.is_hvm && there.is_silent;
-    if is_refused && matches!(place, Place::Slot(_)) {
+    // Before the disk's bytes are copied.
+    if is_live && matches!(place, Place::Slot(_)) && !there.takes_disks(&xe).with_context(what)? {
         bail!("{}: {NO_PV_DRIVERS}", what());
     }
     hotplug::warn_of(vm, element, vec![disk.clone()], Vec::new());

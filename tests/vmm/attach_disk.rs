@@ -289,11 +289,16 @@ fn a_guest_without_pv_drivers_is_refused_plainly() {
         if tools == "no" {
             host.sim(&["guest", &uuid, "tools=no"]);
         }
+        host.forget_calls();
         let before = host.dump();
         let line = run(&host, &uuid).failure();
         assert!(line.contains("the guest has no PV drivers"), "{line}");
-        assert!(tools == "unknown" || line.ends_with("(VM_MISSING_PV_DRIVERS)."), "{line}");
         host.is_as(&before);
+        let calls = host.calls();
+        assert!(
+            !calls.iter().any(|call| call.line.starts_with("vdi-")),
+            "before anything is made: {calls:#?}"
+        );
     }
 }
 
