@@ -7,10 +7,11 @@ use crate::report::{self, Result};
 use crate::signal::Stop;
 use crate::state_dir::{self, StateDir};
 use anyhow::{Context, bail};
-use rustix::process::getuid;
+use rustix::process::{Pid, Signal, getuid, kill_process};
+use std::process;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How often a wait looks whether the VM is free.
 const LOOK: Duration = Duration::from_millis(100);
@@ -23,6 +24,8 @@ pub struct VmLock {
     follows_killed: bool,
     /// What that action wrote down.
     note_of_killed: String,
+    /// The first line of the file: whose it is.
+    heading: String,
     /// The file is not removed.
     stays: bool,
     /// The lines that stay in the file at the end.
@@ -35,13 +38,25 @@ impl VmLock {
     ///
     /// Where no lock can be made (its folder full or not there) the action goes on without, and says so.
     pub fn take(vm_id: u32, limit: Duration, stop: &Stop) -> Result<VmLock> {
+        VmLock::take_ending(vm_id, limit, stop, |_| false)
+    }
+
+    /// The same; an action whose note `is_to_end` is told to stop (SIGTERM), and waited for.
+    pub fn take_ending(
+        vm_id: u32,
+        limit: Duration,
+        stop: &Stop,
+        is_to_end: impl Fn(&str) -> bool,
+    ) -> Result<VmLock> {
         let end = Instant::now() + limit;
         let mut waits = false;
+        let mut ended = None;
         loop {
             stop.check()?;
             match VmLock::try_once(vm_id) {
                 Ok(Some(mut lock)) => {
                     lock.follows_killed &= !waits;
+                    lock.begin();
                     return Ok(lock);
                 }
                 Ok(None) if Instant::now() >= end => {
@@ -54,6 +69,7 @@ impl VmLock {
                 Err(why) => {
                     report::warn(format!("cannot lock VM {vm_id}: {why:#}"));
                     return Ok(VmLock {
+                        heading: String::new(),
                         file: None,
                         follows_killed: false,
                         note_of_killed: String::new(),
@@ -61,6 +77,14 @@ impl VmLock {
                         kept: Mutex::default(),
                     });
                 }
+            }
+            if let Some(holder) = Holder::of(vm_id).filter(|holder| holder.notes.lines().any(&is_to_end))
+                && ended != Some(holder.pid)
+            {
+                report::info(format!("another action on VM {vm_id} waits for its guest: it is told to stop"));
+                _ = kill_process(holder.pid, Signal::TERM);
+                ended = Some(holder.pid);
+                waits = true;
             }
             if !waits {
                 report::info(format!("another action on VM {vm_id} is under way: waiting for its end"));
@@ -86,6 +110,7 @@ impl VmLock {
         let Some(file) = FileLock::try_take(&dir, &name)? else { return Ok(None) };
         let mut lock = VmLock {
             note_of_killed: file.text(),
+            heading: String::new(),
             file: Some(file),
             follows_killed: was_there,
             stays: was_there,
@@ -121,10 +146,34 @@ impl VmLock {
         self.follows_killed
     }
 
+    /// When the action before began that did not get to its end, in seconds since 1970, where that is known.
+    pub fn killed_action_began(&self) -> Option<u64> {
+        Some(Holder::read(&self.note_of_killed)?.began)
+    }
+
+    /// Writes down whose the lock is, before the notes of an action that was killed.
+    fn begin(&mut self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.heading = format!("{HEADING} {now} {}", process::id());
+        let notes: Vec<&str> = self.notes_of_killed().collect();
+        self.write(&notes);
+    }
+
     /// Writes down what the next action must know if this one is killed; one line.
     pub fn note(&self, text: &str) {
+        self.write(&[text]);
+    }
+
+    /// What was written down by [`VmLock::note`] is over.
+    pub fn clear_note(&self) {
+        self.write(&[]);
+    }
+
+    fn write(&self, notes: &[&str]) {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let lines: Vec<&str> = kept.iter().map(String::as_str).chain([text]).collect();
+        let kept = kept.iter().map(String::as_str);
+        let lines: Vec<&str> =
+            std::iter::once(self.heading.as_str()).chain(kept).chain(notes.iter().copied()).collect();
         if let Some(Err(why)) = self.file.as_ref().map(|file| file.write(&lines.join("\n"))) {
             report::warn(format!("{why:#}"));
         }
@@ -140,7 +189,7 @@ impl VmLock {
 
     /// The lines that the actions before wrote down and did not get to the end of.
     pub fn notes_of_killed(&self) -> impl Iterator<Item = &str> {
-        self.note_of_killed.lines().filter(|line| !line.is_empty())
+        notes(&self.note_of_killed)
     }
 }
 
@@ -150,9 +199,41 @@ impl Drop for VmLock {
         let kept = self.kept.get_mut().unwrap_or_else(PoisonError::into_inner);
         if kept.is_empty() {
             file.remove();
-        } else if let Err(why) = file.write(&kept.join("\n")) {
+        } else if let Err(why) = file.write(&format!("{}\n{}", self.heading, kept.join("\n"))) {
             report::warn(format!("{why:#}"));
         }
+    }
+}
+
+/// Begins the first line of a lock's file: since when the action has it, and its process.
+const HEADING: &str = "since";
+
+fn notes(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter(|line| !line.is_empty() && !line.starts_with(HEADING))
+}
+
+/// The action that has a lock.
+struct Holder {
+    /// Seconds since 1970.
+    began: u64,
+    pid: Pid,
+    notes: String,
+}
+
+impl Holder {
+    fn read(text: &str) -> Option<Holder> {
+        let mut words = text.lines().next()?.split(' ');
+        (words.next()? == HEADING).then_some(())?;
+        let began = words.next()?.parse().ok()?;
+        let pid = Pid::from_raw(words.next()?.parse().ok().filter(|pid| *pid > 1)?)?;
+        Some(Holder { began, pid, notes: notes(text).collect::<Vec<_>>().join("\n") })
+    }
+
+    /// The one that has the VM's lock at this moment.
+    fn of(vm_id: u32) -> Option<Holder> {
+        let (dir, name) = (StateDir::open().ok()?, name_of(vm_id));
+        let holder = Holder::read(&dir.read(&name).ok()??)?;
+        FileLock::is_held(&dir, &name).ok()?.then_some(holder)
     }
 }
 

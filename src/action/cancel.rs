@@ -2,7 +2,7 @@
 //! from the pool.
 
 use super::Caller;
-use super::leave::{self, Leaving, power_off};
+use super::leave::{self, Leaving, Way};
 use crate::report::Result;
 
 /// Power a VM off at once, and remove it from the pool.
@@ -13,5 +13,5 @@ pub struct Args {
 }
 
 pub fn run(caller: &Caller, args: &Args) -> Result<String> {
-    leave::run(caller, &args.leaving, power_off::at_once)
+    leave::run(caller, &args.leaving, Way::Hard)
 }

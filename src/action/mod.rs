@@ -17,6 +17,7 @@ pub mod exec;
 pub mod exec_cancel;
 mod hotplug;
 pub mod identity;
+mod in_progress;
 pub mod leave;
 pub mod migrate;
 mod moved_disks;
@@ -54,6 +55,7 @@ use crate::xe::host::without_brackets;
 use crate::xe::{Restart, ServerCheck, SrTurns, Xe};
 use anyhow::{Context, ensure};
 use identity::Identity;
+use in_progress::GuestRequest;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -164,20 +166,44 @@ impl Caller {
     ///
     /// What an action made that was killed before it could plug it in is cleared away.
     fn lock(xe: &Xe, vm_id: Option<u32>) -> Result<Option<VmLock>> {
-        let lock = vm_id.map(|vm_id| VmLock::take(vm_id, xe.transfer_limit, &xe.stop)).transpose()?;
+        Caller::lock_ending(xe, vm_id, |_| false)
+    }
+
+    /// The same for an action that does not ask the guest: one that does, and waits for it, is told to stop.
+    fn lock_hard(xe: &Xe, vm_id: Option<u32>) -> Result<Option<VmLock>> {
+        Caller::lock_ending(xe, vm_id, |note| GuestRequest::read(note).is_some())
+    }
+
+    fn lock_ending(xe: &Xe, vm_id: Option<u32>, is_to_end: impl Fn(&str) -> bool) -> Result<Option<VmLock>> {
+        let take = |vm_id| VmLock::take_ending(vm_id, xe.transfer_limit, &xe.stop, &is_to_end);
+        let lock = vm_id.map(take).transpose()?;
         if let (Some(vm_id), Some(lock)) = (vm_id, &lock) {
-            for attempt in lock.notes_of_killed() {
-                let cleared = if mark::is_snapshot_attempt(vm_id, attempt) {
-                    leave::killed_write_back::clear(xe, attempt)
-                } else {
-                    hotplug::clear_remains(xe, vm_id, attempt)
-                };
-                if let Err(error) = cleared {
-                    report::warn(format!("what has the mark {attempt} may be left in the pool: {error:#}"));
-                    lock.keep_note(attempt);
-                }
-            }
+            Caller::settle(xe, vm_id, lock);
         }
         Ok(lock)
+    }
+
+    /// Ends, waits for and clears away what the action before has left, if it was killed.
+    fn settle(xe: &Xe, vm_id: u32, lock: &VmLock) {
+        if lock.follows_a_killed_action()
+            && let Err(error) = in_progress::wait_for_made(xe, lock.killed_action_began())
+        {
+            report::warn(format!("XAPI may still be at work for an action that was killed: {error:#}"));
+        }
+        for note in lock.notes_of_killed() {
+            if let Some(request) = GuestRequest::read(note) {
+                request.end(xe);
+                continue;
+            }
+            let cleared = if mark::is_snapshot_attempt(vm_id, note) {
+                leave::killed_write_back::clear(xe, note)
+            } else {
+                hotplug::clear_remains(xe, vm_id, note)
+            };
+            if let Err(error) = cleared {
+                report::warn(format!("what has the mark {note} may be left in the pool: {error:#}"));
+                lock.keep_note(note);
+            }
+        }
     }
 }

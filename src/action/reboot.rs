@@ -2,6 +2,7 @@
 
 use super::Caller;
 use super::identity::Identity;
+use super::in_progress::{GuestRequest, Operation};
 use super::leave::power_off::{NO_GUEST_TOOLS, NOT_IN_TIME};
 use super::suspending::{find, is_not_running};
 use crate::one::Message;
@@ -30,14 +31,24 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let message = Message::from_stdin()?;
     let identity = caller.identity(message.as_ref(), args.vm_id);
     let xe = caller.xe(&conf, &args.host)?;
-    let _lock = Caller::lock(&xe, identity.vm_id())?;
+    let lock = Caller::lock(&xe, identity.vm_id())?;
     check_state(&xe, &identity, &args.deploy_id, &[PowerState::Running])?;
     let uuid = &args.deploy_id;
-    let Err(error) = xe.run_within(&vm::clean_reboot(uuid), limit) else { return Ok(String::new()) };
+    let request = GuestRequest::begin(uuid, Operation::CleanReboot, lock.as_ref());
+    let asked = xe.run_until_stopped(&vm::clean_reboot(uuid), limit);
+    if let Err(error) = &asked
+        && (xe.stop.check().is_err() || outcome_unknown(error))
+    {
+        request.end(&xe);
+    }
+    if let Some(lock) = &lock {
+        lock.clear_note();
+    }
+    let Err(error) = asked else { return Ok(String::new()) };
     let why = if failed_with(&error, &NO_GUEST_TOOLS) {
         ": the guest has no running guest tools to be asked through; reset it (reboot --hard)".to_owned()
     } else if outcome_unknown(&error) || failed_with(&error, &NOT_IN_TIME) {
-        format!(": the guest did not restart within {} s; it may still, or reset it", limit.as_secs())
+        format!(": the guest did not restart within {} s; reset it (reboot --hard)", limit.as_secs())
     } else {
         String::new()
     };

@@ -2,7 +2,7 @@
 //! expects them, and removes the VM from the pool.
 
 use super::Caller;
-use super::leave::{self, Leaving, power_off};
+use super::leave::{self, Leaving, Way};
 use crate::report::Result;
 
 /// Power a VM off through its guest, and remove it from the pool.
@@ -13,5 +13,5 @@ pub struct Args {
 }
 
 pub fn run(caller: &Caller, args: &Args) -> Result<String> {
-    leave::run(caller, &args.leaving, power_off::gently)
+    leave::run(caller, &args.leaving, Way::Gently)
 }

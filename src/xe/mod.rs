@@ -19,6 +19,7 @@ pub mod shared;
 pub mod snapshot;
 pub mod sr;
 mod sr_turn;
+pub mod task;
 pub mod time;
 pub mod transfer;
 pub mod uuid;

@@ -8,7 +8,7 @@ use crate::signal::Stop;
 use crate::ssh;
 use anyhow::{Context, anyhow, ensure};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -84,6 +84,18 @@ impl Xe {
         self.run_stopped_or_not(call, limit)
     }
 
+    /// As [`Xe::run_within`], for a call that may be given up half way: it ends when this program is told to stop.
+    pub fn run_until_stopped(&self, call: &Call, limit: Duration) -> Result<String> {
+        self.stop.check().with_context(|| format!("before {call}"))?;
+        let ask = || {
+            let mut command = self.command(call)?;
+            let start = Instant::now();
+            let said = process::output_from(&mut command, Stdio::null(), limit, Some(self.stop.flag()));
+            text(call, self.answer_in(call, start, said)?)
+        };
+        self.retry.run(ask, |error| may_ask_again(call, error))
+    }
+
     /// As [`Xe::run`], even after this program was told to stop: for taking back what was done. The call may be made
     /// twice: where the connection breaks under it, it is.
     pub fn undo(&self, call: &Call) -> Result<String> {
@@ -144,7 +156,12 @@ impl Xe {
 
     fn answer_of(&self, call: &Call, command: &mut Command, limit: Duration) -> Result<Vec<u8>> {
         let start = Instant::now();
-        let said = process::output(command, limit).with_context(|| call.to_string())?;
+        self.answer_in(call, start, process::output(command, limit))
+    }
+
+    /// The answer in what `xe` printed.
+    fn answer_in(&self, call: &Call, start: Instant, said: Result<process::Output>) -> Result<Vec<u8>> {
+        let said = said.with_context(|| call.to_string())?;
         self.tell(call, start, said.status.success());
         if !said.status.success() {
             let error = XeError::parse(&String::from_utf8_lossy(&said.stderr));

@@ -98,6 +98,17 @@ impl Vm {
     }
 }
 
+/// What is being done to the VM at this moment (`clean_shutdown`, …); asked even after this program was told to stop.
+/// Nothing is of one that is gone.
+pub fn current_operations(xe: &Xe, uuid: &Uuid) -> Result<Vec<String>> {
+    let get = call("vm-param-get").set("uuid", uuid).set("param-name", "current-operations");
+    match xe.undo(&get) {
+        Ok(text) => Ok(text.trim().split("; ").filter(|name| !name.is_empty()).map(str::to_owned).collect()),
+        Err(error) if super::xe_error(&error).is_some_and(super::XeError::is_gone) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Makes a halted VM out of a template (by uuid or name-label); the template's own disks, if it has any, go on
 /// this SR, else on the pool's default SR.
 pub fn install(template: &str, name_label: &str, sr: Option<&Uuid>) -> Call {

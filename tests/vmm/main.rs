@@ -19,6 +19,7 @@ mod forgotten;
 mod front_end;
 mod hotplug_at_once;
 mod identity;
+mod in_progress;
 mod interrupted;
 mod lists_not_believed;
 mod migrate;

@@ -261,8 +261,10 @@ fn is_marked(host: &Host, vdi: &str) -> bool {
 /// The simulator's clock is not the driver's: lets the attempt that was killed have begun by the simulator's.
 fn by_the_pools_clock(host: &Host) {
     const BEGUN: &str = "1767225620";
-    let Ok(note) = fs::read_to_string(host.path("state/vm-1.lock")) else { return };
-    let Some(seconds) = note.split('-').nth(1).filter(|_| note.starts_with("1-")) else { return };
+    let Ok(notes) = fs::read_to_string(host.path("state/vm-1.lock")) else { return };
+    let Some(seconds) = notes.lines().find_map(|note| note.strip_prefix("1-")?.split('-').next()) else {
+        return;
+    };
     for file in ["pool", "state/vm-1.lock"] {
         let text = fs::read_to_string(host.path(file)).unwrap();
         fs::write(host.path(file), text.replace(&format!("1-{seconds}-"), &format!("1-{BEGUN}-"))).unwrap();

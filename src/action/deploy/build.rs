@@ -3,6 +3,7 @@
 use super::plan::{Plan, PlannedDisk, Source, Writes};
 use super::pool::Pool;
 use super::unanswered;
+use crate::action::in_progress;
 use crate::image::Image;
 use crate::one::Vm;
 use crate::parallel;
@@ -17,6 +18,7 @@ use anyhow::{Context, anyhow};
 pub fn install(xe: &Xe, undo: &Undo<'_>, pool: &Pool, vm: &Vm, plan: &Plan) -> Result<Uuid> {
     let name = mark::vm_name(vm.vm_id);
     let unmarked_name = mark::unmarked_vm_name(vm.vm_id);
+    let began = in_progress::now();
     let template = pool.template.as_ref().map_err(|why| anyhow!("{why:#}"))?;
     let made = match xe.ask(&template.install(&unmarked_name, None)) {
         // Named only then: XAPI copies a template's disks to an SR that is named, which it else clones.
@@ -25,7 +27,10 @@ pub fn install(xe: &Xe, undo: &Undo<'_>, pool: &Pool, vm: &Vm, plan: &Plan) -> R
         }
         other => other,
     };
-    if made.is_err() {
+    if let Err(error) = &made {
+        if outcome_unknown(error) {
+            unanswered::wait(xe, began);
+        }
         unanswered::find_vm(xe, undo, &unmarked_name);
     }
     let uuid: Uuid = made.with_context(|| format!("cannot make VM {name}"))?;

@@ -54,7 +54,15 @@ pub fn check_list(xe: &Xe, there: &[vm::Vm], vm: &one::Vm) -> Result<()> {
 ///
 /// A record that never started is a leftover while the one that it was to replace is there: that one's disks hold what
 /// the guest wrote last, whichever of them the new record has already.
-pub fn find(xe: &Xe, pool: &Pool, there: Vec<vm::Vm>, vm: &one::Vm) -> Result<Found> {
+///
+/// Pushes what it clears away to `cleared`.
+pub fn find(
+    xe: &Xe,
+    pool: &Pool,
+    there: Vec<vm::Vm>,
+    vm: &one::Vm,
+    cleared: &mut Vec<Uuid>,
+) -> Result<Found> {
     let (running, halted): (Vec<vm::Vm>, Vec<vm::Vm>) = there
         .into_iter()
         .filter(mark::is_original)
@@ -76,6 +84,7 @@ pub fn find(xe: &Xe, pool: &Pool, there: Vec<vm::Vm>, vm: &one::Vm) -> Result<Fo
         let vdis = Vdi::with_tag(xe, &mark::vdi_tag(&old.uuid))?;
         if is_leftover(xe, vm.vm_id, &old, &found.vbds, &vdis, &uuids)? {
             clear(xe, &old.uuid, &found.vbds, &vdis).context("leftover of an earlier deployment")?;
+            cleared.push(old.uuid);
         } else {
             complete.push((old, found));
         }

@@ -15,7 +15,7 @@ mod unanswered;
 pub use plan::{Source, named_vdi, source, stamp};
 
 use super::identity::Identity;
-use super::{Caller, console};
+use super::{Caller, console, in_progress};
 use crate::console::Graphics;
 use crate::lock::VmLock;
 use crate::one::{Element, Vm, input};
@@ -25,7 +25,7 @@ use crate::translate::device::{self, Slot};
 use crate::translate::{mark, unsupported};
 use crate::undo::Undo;
 use crate::xe::vbd::Vbd;
-use crate::xe::{Uuid, Xe, vm};
+use crate::xe::{Uuid, Xe, outcome_unknown, vm};
 use anyhow::Context;
 use existing::Found;
 use halted::Halted;
@@ -72,7 +72,8 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let (pool, there) = (pool?, there?);
     existing::check_list(&xe, &there, &vm)?;
     let there = other_machine::leave_out(&identity, there, &vm, &mut plan)?;
-    let (old, older) = match existing::find(&xe, &pool, there, &vm)? {
+    let mut cleared = Vec::new();
+    let (old, older) = match existing::find(&xe, &pool, there, &vm, &mut cleared)? {
         Found::Running { uuid, older } => {
             report::info(format!("VM {} already runs on {} as {uuid}", vm.vm_id, pool.host.name_label));
             remove_replaced(&xe, &plan, &uuid, &older)?;
@@ -92,6 +93,11 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let uuid = build_and_start(&xe, &pool, &vm, &plan)?;
     for replaced in old.iter().chain(&older) {
         replaced.replaced_by(&xe, &plan, &plan.vdis());
+    }
+    if lock.as_ref().is_some_and(VmLock::follows_a_killed_action) {
+        for old in &cleared {
+            unanswered::clear_vdis(&xe, old);
+        }
     }
     console::open_marked(caller, graphics, &uuid);
     Ok(uuid.to_string())
@@ -118,10 +124,14 @@ fn remove_replaced(xe: &Xe, plan: &Plan, running: &Uuid, older: &[Halted]) -> Re
 
 fn build_and_start(xe: &Xe, pool: &Pool, vm: &Vm, plan: &Plan) -> Result<Uuid> {
     let undo = Undo::new(xe);
+    let began = in_progress::now();
     let uuid = build::install(xe, &undo, pool, vm, plan)?;
     let built =
         build::fill(xe, &undo, pool, vm, plan, &uuid).and_then(|()| build::start(xe, &undo, pool, vm, &uuid));
-    if built.is_err() {
+    if let Err(error) = &built {
+        if outcome_unknown(error) {
+            unanswered::wait(xe, began);
+        }
         unanswered::find_vdis(xe, &undo, &uuid);
     }
     built?;

@@ -12,7 +12,7 @@ pub mod write_back;
 use super::identity::{Identity, Whose};
 use super::{Caller, console, moved_disks, vm_folder};
 use crate::lock::VmLock;
-use crate::one::{Conf, Message};
+use crate::one::Message;
 use crate::parallel;
 use crate::report::{self, Result};
 use crate::retry::Retry;
@@ -42,13 +42,17 @@ pub struct Leaving {
 /// Right after a shutdown or an unplug XAPI may still hold a VDI for a moment.
 pub const STILL_IN_USE: Retry = Retry { tries: 6, first_pauses: 1 };
 
-/// How the VM is powered off.
-pub type PowerOff = fn(&Xe, &Conf, &vm::Vm) -> Result<()>;
-
 /// What OpenNebula puts for a deployment that gave no id.
 const NO_DEPLOY_ID: &str = "-";
 
-pub fn run(caller: &Caller, args: &Leaving, power_off: PowerOff) -> Result<String> {
+/// Whether the guest is asked to power off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    Gently,
+    Hard,
+}
+
+pub fn run(caller: &Caller, args: &Leaving, way: Way) -> Result<String> {
     let conf = caller.conf()?;
     let message = Message::from_stdin()?;
     let deploy_id: Option<Uuid> = match args.deploy_id.as_str() {
@@ -57,9 +61,14 @@ pub fn run(caller: &Caller, args: &Leaving, power_off: PowerOff) -> Result<Strin
     };
     let identity = caller.identity(message.as_ref(), args.vm_id);
     let xe = caller.xe(&conf, &args.host)?;
-    let lock = Caller::lock(&xe, identity.vm_id())?;
+    let lock = match way {
+        Way::Gently => Caller::lock(&xe, identity.vm_id())?,
+        Way::Hard => Caller::lock_hard(&xe, identity.vm_id())?,
+    };
     let Some((vm, vbds)) = find(&xe, &identity, deploy_id.as_ref())? else {
-        deploy_id.iter().for_each(console::close);
+        if let Some(uuid) = &deploy_id {
+            console::close(uuid);
+        }
         if let (Some(uuid), Some(message)) = (&deploy_id, &message) {
             leftover::remove(&xe, uuid, message)?;
         }
@@ -82,7 +91,10 @@ pub fn run(caller: &Caller, args: &Leaving, power_off: PowerOff) -> Result<Strin
     if let Some(message) = &message {
         write_back::prepare(&conf, message)?;
     }
-    power_off(&xe, &conf, &vm)?;
+    match way {
+        Way::Gently => power_off::gently(&xe, &conf, &vm, lock.as_ref())?,
+        Way::Hard => power_off::at_once(&xe, &vm)?,
+    }
     console::close(&vm.uuid);
     let Some(message) = message else {
         return without_message(&xe, &vm, &vbds, args.discard);

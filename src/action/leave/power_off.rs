@@ -1,5 +1,7 @@
 //! Powering a VM off, through its guest or without.
 
+use crate::action::in_progress::{GuestRequest, Operation};
+use crate::lock::VmLock;
 use crate::one::Conf;
 use crate::report::{self, Result};
 use crate::xe::{PowerState, Xe, failed_with, outcome_unknown, vm};
@@ -24,7 +26,7 @@ const CHANGED_NOTHING: [&str; 1] = ["OPERATION_BLOCKED"];
 
 /// Asks the guest, waits SHUTDOWN_TIMEOUT, and then does as FORCE_SHUTDOWN says; a guest without guest tools
 /// cannot be asked: NO_TOOLS_SHUTDOWN.
-pub fn gently(xe: &Xe, conf: &Conf, vm: &vm::Vm) -> Result<()> {
+pub fn gently(xe: &Xe, conf: &Conf, vm: &vm::Vm, lock: Option<&VmLock>) -> Result<()> {
     let limit = conf.seconds("SHUTDOWN_TIMEOUT", 180)?;
     let force_late = conf.yes("FORCE_SHUTDOWN")?;
     let force_without_tools = conf.one_of("NO_TOOLS_SHUTDOWN", &["force", "fail"])? == "force";
@@ -40,7 +42,22 @@ pub fn gently(xe: &Xe, conf: &Conf, vm: &vm::Vm) -> Result<()> {
             )
         }
     }
-    let Err(error) = xe.run_within(&vm::clean_shutdown(&vm.uuid), limit) else { return Ok(()) };
+    let request = GuestRequest::begin(&vm.uuid, Operation::CleanShutdown, lock);
+    let asked = xe.run_until_stopped(&vm::clean_shutdown(&vm.uuid), limit);
+    let is_stopped = xe.stop.check().is_err();
+    if let Err(error) = &asked
+        // A hard shutdown ends it by itself (xapi message_forwarding.ml `hard_shutdown`).
+        && (is_stopped || outcome_unknown(error) && !force_late)
+    {
+        request.end(xe);
+    }
+    if let Some(lock) = lock {
+        lock.clear_note();
+    }
+    let Err(error) = asked else { return Ok(()) };
+    if is_stopped {
+        return Err(error).context(format!("VM {} is not powered off", vm.uuid));
+    }
     if is_off(xe, vm, &error)? {
         return Ok(());
     }
@@ -76,7 +93,7 @@ fn wake(xe: &Xe, vm: &vm::Vm) -> Result<()> {
 }
 
 /// Powers a VM off hard, in whatever state.
-pub fn at_once(xe: &Xe, _conf: &Conf, vm: &vm::Vm) -> Result<()> {
+pub fn at_once(xe: &Xe, vm: &vm::Vm) -> Result<()> {
     if vm.power_state == PowerState::Halted { Ok(()) } else { hard(xe, vm) }
 }
 
