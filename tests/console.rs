@@ -204,6 +204,36 @@ fn a_relay_ends_when_its_vm_has() {
     assert!(!site.listens());
 }
 
+/// Nobody looked on when the guest powered itself off, and no monitoring client has seen it yet.
+#[test]
+fn deployed_again_after_its_guest_has_ended_the_console_has_its_port() {
+    let site = Site::new();
+    let uuid = site.deploy("").ok();
+    site.host.xe(&["vm-shutdown", &format!("uuid={uuid}"), "force=true"]);
+    assert!(site.listens(), "the relay of before");
+    let said = site.deploy("");
+    assert!(!said.stderr.contains("console"), "{said:?}");
+    let again = said.ok();
+    assert!(again != uuid && !site.relay_file(&uuid).exists());
+    let mut viewer = site.viewer();
+    viewer.enter();
+    assert_eq!(viewer.pixel(5, 7), [0, 7, 5, 0]);
+    site.host.on_vm("shutdown", "shutdown.3", &again).ok();
+    assert!(!site.listens());
+}
+
+#[test]
+fn what_an_earlier_record_has_left_goes_with_the_vm() {
+    let site = Site::new();
+    let uuid = site.deploy("").ok();
+    site.host.xe(&["vm-uninstall", &format!("uuid={uuid}"), "force=true"]);
+    assert!(site.listens());
+    let host = &site.host;
+    let other = "00000000-0000-4000-8000-000000000001";
+    host.on_vm("cancel", "cancel.3", other).ok();
+    assert!(!site.listens() && !site.relay_file(&uuid).exists());
+}
+
 #[test]
 fn a_viewer_hears_why_there_is_no_picture() {
     let mut site = Site::new();

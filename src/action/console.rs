@@ -2,11 +2,11 @@
 //! for a console: what goes wrong is said in the VM's log.
 
 use super::Caller;
-use crate::console::{self, Graphics, MARK, Mark};
+use crate::console::{self, Graphics, MARK, Mark, Relay};
 use crate::one::{self, Conf};
 use crate::report::{self, Result};
 use crate::translate::mark;
-use crate::xe::{Uuid, Xe, call, vm};
+use crate::xe::{PowerState, Uuid, Xe, call, vm};
 use anyhow::{Context, bail};
 use std::fmt::Write;
 use std::io::Read;
@@ -40,12 +40,14 @@ pub fn reopen(caller: &Caller, xe: &Xe, graphics: Option<Graphics>, uuid: &Uuid)
         return;
     };
     let marked = xe.run(&vm::set(uuid).set_all([graphics.param()]));
+    close_ended(xe, uuid, |relay| graphics.is_hindered_by(relay));
     warn(marked.and_then(|_| console::start(&caller.called_as, &graphics.of_vm(uuid))));
 }
 
 /// As [`open`] for a VM that was marked when it was made.
-pub fn open_marked(caller: &Caller, graphics: Option<Graphics>, uuid: &Uuid) {
+pub fn open_marked(caller: &Caller, xe: &Xe, graphics: Option<Graphics>, uuid: &Uuid) {
     if let Some(graphics) = graphics {
+        close_ended(xe, uuid, |relay| graphics.is_hindered_by(relay));
         warn(console::start(&caller.called_as, &graphics.of_vm(uuid)));
     }
 }
@@ -54,6 +56,25 @@ pub fn open_marked(caller: &Caller, graphics: Option<Graphics>, uuid: &Uuid) {
 pub fn close(uuid: &Uuid) {
     if let Err(why) = console::end(uuid) {
         report::warn(format!("cannot take away the VM's console: {why:#}"));
+    }
+}
+
+/// The same for a VM that leaves the pool: also what earlier records of it have left.
+pub fn close_all(xe: &Xe, vm_id: Option<u32>, uuid: &Uuid) {
+    close(uuid);
+    close_ended(xe, uuid, |relay| Some(relay.vm_id) == vm_id);
+}
+
+/// Takes away the consoles of other VMs that are `meant` and whose VMs run no more: a guest that powers itself off
+/// leaves its relay behind until the monitoring client sees it. XAPI is asked only where there is one.
+fn close_ended(xe: &Xe, uuid: &Uuid, meant: impl Fn(&Relay) -> bool) {
+    for (other, _) in console::others(uuid).into_iter().filter(|(_, relay)| meant(relay)) {
+        let has_domain = |vm: vm::Vm| matches!(vm.power_state, PowerState::Running | PowerState::Paused);
+        match vm::Vm::find(xe, &other).map(|found| found.is_some_and(has_domain)) {
+            Ok(true) => {}
+            Ok(false) => close(&other),
+            Err(why) => report::warn(format!("VM {other} may have left its console open: {why:#}")),
+        }
     }
 }
 

@@ -56,6 +56,15 @@ pub fn vms() -> Vec<Uuid> {
     names.iter().filter_map(|name| name.strip_prefix(PREFIX)?.strip_suffix(ENDING)?.parse().ok()).collect()
 }
 
+/// The relays on this machine that are those of other VMs.
+pub fn others(vm: &Uuid) -> Vec<(Uuid, Relay)> {
+    vms()
+        .into_iter()
+        .filter(|other| other != vm)
+        .filter_map(|other| of_vm(&other).map(|relay| (other, relay)))
+        .collect()
+}
+
 /// Takes the VM's console away. Without one there is nothing to do.
 pub fn end(vm: &Uuid) -> Result<()> {
     if let Ok(dir) = StateDir::of_earlier_versions() {

@@ -1,6 +1,6 @@
 //! GRAPHICS of a VM's template: where its console is to listen, and for whom.
 
-use super::{Console, Key, MARK, Mark};
+use super::{Console, Key, MARK, Mark, Relay};
 use crate::one::{Conf, Vm};
 use crate::report::{self, Result};
 use crate::xe::Uuid;
@@ -45,6 +45,13 @@ impl Graphics {
     /// What makes it known to the monitoring clients, as `vm-param-set` takes it.
     pub fn param(&self) -> (String, String) {
         (format!("other-config:{MARK}"), self.mark.to_string())
+    }
+
+    /// Whether a relay stands in the way, if its VM has ended: one of an earlier record of the VM, or one that has the
+    /// port on this host.
+    pub fn is_hindered_by(&self, relay: &Relay) -> bool {
+        let has_port = relay.mark.listen.port() == self.mark.listen.port();
+        relay.vm_id == self.vm_id || relay.host == self.host && has_port
     }
 
     /// The console, now that the VM has a uuid.

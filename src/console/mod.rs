@@ -17,7 +17,7 @@ mod start;
 mod viewers;
 mod vnc_auth;
 
-pub use files::{Relay, end, of_vm};
+pub use files::{Relay, end, of_vm, others};
 pub use graphics::{Graphics, wanted};
 pub use keep::{Keeper, Running, keep_one};
 pub use mark::{MARK, Mark};

@@ -99,7 +99,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
             unanswered::clear_vdis(&xe, old);
         }
     }
-    console::open_marked(caller, graphics, &uuid);
+    console::open_marked(caller, &xe, graphics, &uuid);
     Ok(uuid.to_string())
 }
 

@@ -67,7 +67,7 @@ pub fn run(caller: &Caller, args: &Leaving, way: Way) -> Result<String> {
     };
     let Some((vm, vbds)) = find(&xe, &identity, deploy_id.as_ref())? else {
         if let Some(uuid) = &deploy_id {
-            console::close(uuid);
+            console::close_all(&xe, identity.vm_id(), uuid);
         }
         if let (Some(uuid), Some(message)) = (&deploy_id, &message) {
             leftover::remove(&xe, uuid, message)?;
@@ -95,7 +95,7 @@ pub fn run(caller: &Caller, args: &Leaving, way: Way) -> Result<String> {
         Way::Gently => power_off::gently(&xe, &conf, &vm, lock.as_ref())?,
         Way::Hard => power_off::at_once(&xe, &vm)?,
     }
-    console::close(&vm.uuid);
+    console::close_all(&xe, identity.vm_id(), &vm.uuid);
     let Some(message) = message else {
         return without_message(&xe, &vm, &vbds, args.discard);
     };
