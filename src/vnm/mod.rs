@@ -66,17 +66,19 @@ fn pre(caller: &Caller, request: &Request) -> Result<()> {
         refusal::check(&nic.element)?;
         is_filtered |= request.filter(&nic.nic)?.is_some();
     }
-    if request.nics().next().is_none() {
-        return Ok(());
-    }
     let xe = xe(caller, request)?;
     if is_filtered {
         check_host(&xe)?;
         close(&xe, request)?;
     }
+    // The network that BRIDGE names is there, or what comes next says that it is not.
+    let made = || request.nics().filter(|asked| nic_network::is_on_demand(&asked.nic));
+    if made().next().is_none() {
+        return Ok(());
+    }
     let networks = Network::all(&xe)?;
     let mut there = HashSet::new();
-    for Asked { nic, .. } in request.nics() {
+    for Asked { nic, .. } in made() {
         if there.insert((&nic.phydev, &nic.bridge, nic.vlan_id)) {
             nic_network::of(&xe, &networks, nic)?;
         }
@@ -198,7 +200,7 @@ fn clean_flows(xe: &Xe, request: &Request) -> Result<()> {
 }
 
 fn clean_networks(xe: &Xe, request: &Request) -> Result<()> {
-    if !request.nics().any(|nic| nic.nic.vlan_id.is_some() || nic_network::is_private(&nic.nic)) {
+    if !request.nics().any(|asked| nic_network::is_on_demand(&asked.nic)) {
         return Ok(());
     }
     for network in Network::all(xe)?.iter().filter(|network| network.is_made()) {

@@ -169,6 +169,8 @@ impl Site {
             .env("TMPDIR", self.path("tmp"))
             .env("STATE_DIR", self.path("state"))
             .env("XE_RECORDS", self.path("records"));
+        // A switch of this machine's is none of the tests' business.
+        command.env("OVS_RUNDIR", self.dir.path());
         command.env("DATASTORE_LOCATION", self.path("datastores")).env("SSH_CLIENT", "127.0.0.1 50022 22");
         command.env("XAPI_SOCKET", self.path("xapi")).env("XENSOURCE_INVENTORY", self.path("inventory"));
         command.env("QEMU_IMG_LINK", self.path("local/qemu-img"));

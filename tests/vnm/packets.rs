@@ -1,7 +1,8 @@
 //! Security groups with real packets: Debian's Open vSwitch in user space, network namespaces as guests, and our scripts
 //! with the recorded documents. Skipped where namespaces or Open vSwitch are not to be had.
 
-use crate::common::Host;
+use crate::common::steps::{self, Wrong};
+use crate::common::{Host, Recorded, said};
 use crate::request::{document, run};
 use crate::switch::Probe::{self, Ping, Port};
 use crate::switch::Switch;
@@ -273,6 +274,56 @@ fn gc_removes_flows_of_nobody() {
     let said = host.one_xcp(&["gc", "--yes"]).ok();
     assert!(said.contains("removed  flows of bridge xenbr0"), "{said}");
     assert_eq!(switch.flows(), 0);
+}
+
+#[test]
+fn monitoring_gives_a_guest_that_has_rebooted_its_flows() {
+    let Some(stage) = stage() else { return };
+    let (host, switch, _) = &stage;
+    set(&stage, &[rule("inbound", "TCP", "<RANGE>80</RANGE>")], "");
+    let before = switch.cookies();
+    let control = host.path("remotes/im/xcp.d/monitord-client_control.sh");
+    let monitoring =
+        Recorded::load("run_monitord_client").with("<STATE_VM><![CDATA[5]]>", "<STATE_VM><![CDATA[1]]>");
+    said(host.command(&control).args(["xcp", "0", "xcp-a"]), &monitoring.stdin).ok();
+    // Its domain is another, and so is its port.
+    switch.plug_anew("vif1.0");
+    Switch::wait("the flows of the new port", || switch.cookies().difference(&before).next().is_some());
+    said(host.command(&control).args(["stop", "xcp", "0"]), b"").ok();
+    switch.forget_decisions();
+    reach(switch, "b", "a", &[(Port("tcp", 80), true), (Port("tcp", 81), false)]);
+}
+
+#[test]
+fn whatever_call_of_update_sg_fails_the_rules_are_the_old_or_the_new_ones_and_done_again_the_new() {
+    let Some(stage) = stage() else { return };
+    let (host, switch, uuid) = &stage;
+    let rules = |port: &str| vec![rule("inbound", "TCP", &format!("<RANGE>{port}</RANGE>"))];
+    // From open to closed, so that the VIF's lock changes as well.
+    let closed = vm(&rules("80"), "");
+    let other = vm(&[], "").replace("02:00:0a:09:00:01", "02:00:0a:09:00:99");
+    let action = |host: &Host| {
+        let mut command = host.command(host.path("remotes/vnm/xcp/update_sg"));
+        command.arg(uuid);
+        (command, closed.clone().into_bytes())
+    };
+    let vif = host.xe(&["vif-list", &format!("vm-uuid={uuid}"), "--minimal"]);
+    let filter = || {
+        let field =
+            |name: &str| host.xe(&["vif-param-get", &format!("uuid={vif}"), &format!("param-name={name}")]);
+        (field("locking-mode") == "locked", field("other-config").contains("one_filter: v1"))
+    };
+    steps::each_call(host, &[Wrong::Refused, Wrong::AnswerLost, Wrong::Killed], &action, &|host, step| {
+        let (is_locked, has_filter) = filter();
+        assert_eq!(is_locked, has_filter, "{step:?}");
+        assert!(has_filter || step.said.code != Some(0), "{step:?}");
+        // Whoever looks next makes what XAPI says: open without a flow, or closed with all of them.
+        run(host, "clean", &["xcp-a"], &other).ok();
+        assert_eq!(switch.flows() > 0, has_filter, "{step:?}");
+        run(host, "update_sg", &[uuid], &closed).ok();
+        assert_eq!(filter(), (true, true), "{step:?}");
+        assert!(switch.flows() > 0);
+    });
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Open vSwitch in user space, with network namespaces as guests: none of it touches this machine's own network.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -95,7 +96,7 @@ impl Switch {
     }
 
     #[track_caller]
-    fn wait(what: &str, is_so: impl Fn() -> bool) {
+    pub fn wait(what: &str, is_so: impl Fn() -> bool) {
         let end = Instant::now() + Duration::from_secs(60);
         while !is_so() {
             assert!(Instant::now() < end, "waited in vain for {what}");
@@ -125,6 +126,21 @@ impl Switch {
     #[track_caller]
     pub fn forget_decisions(&self) {
         self.run("ovs-appctl", &["-t", &self.control, "revalidator/purge"]);
+    }
+
+    /// Takes the port out and plugs it in again, as XAPI does for a guest that reboots.
+    #[track_caller]
+    pub fn plug_anew(&self, port: &str) {
+        let ids = self.vsctl(&["get", "interface", port, "external_ids"]);
+        let ids = format!("external_ids={}", ids.trim());
+        self.vsctl(&["del-port", port]);
+        self.vsctl(&["add-port", "xenbr0", port, "--", "set", "interface", port, &ids]);
+    }
+
+    /// The cookies of our flows.
+    pub fn cookies(&self) -> HashSet<String> {
+        let ours = self.ofctl(&["dump-flows", "xenbr0", "cookie=0x4f4e000000000000/0xffff000000000000"]);
+        ours.split("cookie=").skip(1).filter_map(|flow| flow.split(',').next()).map(str::to_owned).collect()
     }
 
     /// How many flows of ours there are.

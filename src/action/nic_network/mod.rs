@@ -80,6 +80,11 @@ pub fn is_private(nic: &Nic) -> bool {
         && made_up.as_deref() == Some(&nic.bridge)
 }
 
+/// Whether the network driver makes the NIC's network where the pool has none.
+pub fn is_on_demand(nic: &Nic) -> bool {
+    nic.is_of_xcp() && (nic.vlan_id.is_some() || is_private(nic))
+}
+
 /// Whether the network is one that was made for NICs like this.
 pub fn is_made_for(network: &Network, nic: &Nic) -> bool {
     match nic.vlan_id {
