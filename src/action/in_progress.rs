@@ -3,8 +3,10 @@
 
 use crate::lock::VmLock;
 use crate::report::{self, Result};
+use crate::translate::mark;
 use crate::xe::task::{self, Task};
-use crate::xe::{Uuid, Xe, vm};
+use crate::xe::{Record, Uuid, Xe, vm};
+use anyhow::ensure;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -57,10 +59,53 @@ pub fn wait_for_made(xe: &Xe, since: Option<u64>) -> Result<()> {
     }
     if !left.is_empty() {
         report::warn(format!(
-            "XAPI is still at work for an action that ended early: {} (xe task-list); what comes of it later is \
-             cleared away by the next action on the VM, or by one-xcp gc",
+            "XAPI is still at work for an action that ended early: {} (xe task-list); one-xcp gc lists \
+             what comes of it later",
             list(&left)
         ));
+    }
+    Ok(())
+}
+
+/// Operations that a hard shutdown or reboot cancels (xapi message_forwarding.ml `hard_shutdown`).
+const HARD_CANCELS: [&str; 2] = ["pool_migrate", "suspend"];
+
+/// Waits until XAPI has done what a killed action asked of the VM with this number: suspend, migrate, start it. What it
+/// asked of the guest alone is ended, and not waited for, and neither is what the next call of a hard action cancels.
+///
+/// # Errors
+///
+/// It takes longer than a call of xe may.
+pub fn wait_for_vm(xe: &Xe, vm_id: u32, is_hard: bool) -> Result<()> {
+    let filter = format!("other-config:{}", mark::VM_ID);
+    let operations = || -> Result<Vec<String>> {
+        let read = |record: &Record<'_>| {
+            Ok(record.members("current-operations").map(str::to_owned).collect::<Vec<_>>())
+        };
+        let found = xe.list("vm", &["uuid", "current-operations"], &[(&filter, &vm_id.to_string())], read)?;
+        let waits_for_guest = |name: &str| Operation::ALL.iter().any(|known| known.name() == name);
+        let is_cancelled = |name: &str| is_hard && HARD_CANCELS.contains(&name);
+        let is_waited_for = |name: &String| !waits_for_guest(name) && !is_cancelled(name);
+        Ok(found.into_iter().flatten().filter(is_waited_for).collect())
+    };
+    let mut left = operations()?;
+    if left.is_empty() {
+        return Ok(());
+    }
+    report::info(format!(
+        "XAPI is still at work on the VM for an action that was killed ({})",
+        left.join(", ")
+    ));
+    let end = Instant::now() + xe.limit;
+    while !left.is_empty() {
+        ensure!(
+            Instant::now() < end,
+            "XAPI is still at work on VM {vm_id} ({}) for an action that was killed: try again when it has ended \
+             (xe task-list)",
+            left.join(", ")
+        );
+        thread::sleep(LOOK);
+        left = operations()?;
     }
     Ok(())
 }
@@ -86,6 +131,8 @@ pub enum Operation {
 }
 
 impl Operation {
+    const ALL: [Operation; 2] = [Operation::CleanShutdown, Operation::CleanReboot];
+
     /// XAPI's name of it (record_util.ml `vm_operation_to_string`).
     fn name(self) -> &'static str {
         match self {
@@ -118,9 +165,7 @@ impl GuestRequest {
     pub fn read(note: &str) -> Option<GuestRequest> {
         let mut words = note.strip_prefix(NOTE)?.split_ascii_whitespace();
         let name = words.next()?;
-        let operation = [Operation::CleanShutdown, Operation::CleanReboot]
-            .into_iter()
-            .find(|known| known.name() == name)?;
+        let operation = Operation::ALL.into_iter().find(|known| known.name() == name)?;
         Some(GuestRequest { vm: words.next()?.parse().ok()?, operation, began: words.next()?.parse().ok()? })
     }
 

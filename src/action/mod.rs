@@ -166,29 +166,31 @@ impl Caller {
     ///
     /// What an action made that was killed before it could plug it in is cleared away.
     fn lock(xe: &Xe, vm_id: Option<u32>) -> Result<Option<VmLock>> {
-        Caller::lock_ending(xe, vm_id, |_| false)
+        Caller::lock_as(xe, vm_id, false)
     }
 
     /// The same for an action that does not ask the guest: one that does, and waits for it, is told to stop.
     fn lock_hard(xe: &Xe, vm_id: Option<u32>) -> Result<Option<VmLock>> {
-        Caller::lock_ending(xe, vm_id, |note| GuestRequest::read(note).is_some())
+        Caller::lock_as(xe, vm_id, true)
     }
 
-    fn lock_ending(xe: &Xe, vm_id: Option<u32>, is_to_end: impl Fn(&str) -> bool) -> Result<Option<VmLock>> {
-        let take = |vm_id| VmLock::take_ending(vm_id, xe.transfer_limit, &xe.stop, &is_to_end);
+    fn lock_as(xe: &Xe, vm_id: Option<u32>, is_hard: bool) -> Result<Option<VmLock>> {
+        let is_to_end = |note: &str| is_hard && GuestRequest::read(note).is_some();
+        let take = |vm_id| VmLock::take_ending(vm_id, xe.transfer_limit, &xe.stop, is_to_end);
         let lock = vm_id.map(take).transpose()?;
         if let (Some(vm_id), Some(lock)) = (vm_id, &lock) {
-            Caller::settle(xe, vm_id, lock);
+            Caller::settle(xe, vm_id, lock, is_hard)?;
         }
         Ok(lock)
     }
 
     /// Ends, waits for and clears away what the action before has left, if it was killed.
-    fn settle(xe: &Xe, vm_id: u32, lock: &VmLock) {
-        if lock.follows_a_killed_action()
-            && let Err(error) = in_progress::wait_for_made(xe, lock.killed_action_began())
-        {
-            report::warn(format!("XAPI may still be at work for an action that was killed: {error:#}"));
+    fn settle(xe: &Xe, vm_id: u32, lock: &VmLock, is_hard: bool) -> Result<()> {
+        if lock.follows_a_killed_action() {
+            if let Err(error) = in_progress::wait_for_made(xe, lock.killed_action_began()) {
+                report::warn(format!("XAPI may still be at work for an action that was killed: {error:#}"));
+            }
+            in_progress::wait_for_vm(xe, vm_id, is_hard)?;
         }
         for note in lock.notes_of_killed() {
             if let Some(request) = GuestRequest::read(note) {
@@ -205,5 +207,6 @@ impl Caller {
                 lock.keep_note(note);
             }
         }
+        Ok(())
     }
 }

@@ -93,6 +93,19 @@ fn a_creation_that_takes_longer_than_xe_may_is_waited_for_and_taken_back() {
 }
 
 #[test]
+fn the_action_after_a_killed_save_sees_the_vm_suspended() {
+    let host = Host::new();
+    let uuid = host.deploy().ok();
+    host.sim(&["delay", "vm-suspend", "1500", "--task"]);
+    let checkpoint = host.vm_folder(0, 1).join("checkpoint");
+    let child = begin(&host, "save", "save", &[&uuid, checkpoint.to_str().unwrap(), "xcp-a", "1", "xcp-a"]);
+    wait_until(&host, "it is not suspended", || operations(&host, &uuid) == "suspend");
+    kill(child);
+    let line = host.on_vm("reboot", "reboot", &uuid).failure();
+    assert!(line.contains("is suspended"), "{line}");
+}
+
+#[test]
 fn a_guest_that_did_not_power_off_in_time_is_asked_no_longer() {
     let host = Host::new().set("SHUTDOWN_TIMEOUT", "1");
     let uuid = hanging_guest(&host);
