@@ -34,6 +34,16 @@ fn deploy(host: &Host) -> (Command, Vec<u8>) {
 }
 
 #[test]
+fn a_suspended_vm_that_may_be_nobodys_is_counted() {
+    let host = Host::new();
+    let uuid = host.deploy().ok();
+    host.xe(&["vm-suspend", &format!("uuid={uuid}")]);
+    let unjudged = gc(&host, &[]);
+    assert!(unjudged.stderr.contains("halted or suspended"), "{unjudged:?}");
+    assert!(unjudged.stderr.contains("taken for wanted: 1 (--vms-of, --newest)"), "{unjudged:?}");
+}
+
+#[test]
 fn a_pool_in_order_has_no_leftovers() {
     let host = Host::new();
     let uuid = host.deploy().ok();

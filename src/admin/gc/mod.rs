@@ -20,7 +20,7 @@ use crate::report::{self, Result};
 use crate::xe::{PowerState, XeError, xe_error};
 use anyhow::{bail, ensure};
 use find::Judge;
-use inventory::Inventory;
+use inventory::{Inventory, Machine};
 use leftover::{Fate, Leftover};
 use remove::Remover;
 use std::path::{Path, PathBuf};
@@ -161,11 +161,12 @@ fn warn_of_list(judge: &Judge<'_>, pool: &Inventory, json: bool) {
              front-end?). Nothing is taken for a leftover because it is not in it",
         );
     }
+    let is_off = |vm: &Machine| matches!(vm.vm.power_state, PowerState::Halted | PowerState::Suspended);
     let not_judged =
-        pool.ours.iter().filter(|vm| vm.is_halted() && judge.said(vm.vm_id) == Claim::Unknown).count();
+        pool.ours.iter().filter(|vm| is_off(vm) && judge.said(vm.vm_id) == Claim::Unknown).count();
     if not_judged > 0 && !json {
         report::info(format!(
-            "VMs that are halted and in no list of OpenNebula's VMs, so taken for wanted: {not_judged} (--vms-of, --newest)"
+            "VMs that are halted or suspended and in no list of OpenNebula's VMs, so taken for wanted: {not_judged} (--vms-of, --newest)"
         ));
     }
 }
