@@ -4,13 +4,12 @@
 //! writes: it ends with this program, also when that is killed, as soon as the commands under way have ended. The socket
 //! is in the state directory, which belongs to this user alone. Without a connection each command logs in for itself.
 
-use crate::report;
 use crate::state_dir::StateDir;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
@@ -66,13 +65,13 @@ pub fn reach(host: &str) -> Result<(), String> {
         Some(Ok(_)) => Ok(()),
         Some(Err(Missing::Unreachable(why))) => Err(why.clone()),
         _ => {
-            let tried = Command::new("ssh")
+            let tried = super::program()
                 .args(["-o", "BatchMode=yes", "-o", &connect_timeout(), host, "true"])
                 .stdin(Stdio::null())
                 .output();
             match tried {
                 Ok(said) if said.status.success() => Ok(()),
-                Ok(said) => Err(report::one_line(&String::from_utf8_lossy(&said.stderr))),
+                Ok(said) => Err(super::complaint(&said.stderr)),
                 Err(why) => Err(format!("cannot run ssh: {why}")),
             }
         }
@@ -93,7 +92,7 @@ pub fn close() {
 fn connect(host: &str) -> Result<Master, Missing> {
     let socket = new_socket().ok_or(Missing::Unused)?;
     let path = format!("ControlPath={}", socket.display());
-    let mut ssh = Command::new("ssh");
+    let mut ssh = super::program();
     for option in ["BatchMode=yes", &connect_timeout(), "ControlMaster=yes", "ControlPersist=no", &path] {
         ssh.args(["-o", option]);
     }
@@ -132,7 +131,7 @@ fn complaint(child: &mut Child) -> String {
     if let Some(stderr) = child.stderr.take() {
         _ = stderr.take(4096).read_to_end(&mut text);
     }
-    report::one_line(&String::from_utf8_lossy(&text))
+    super::complaint(&text)
 }
 
 /// A free name in the state directory; none where ssh could not use it.

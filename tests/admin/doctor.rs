@@ -421,11 +421,86 @@ fn on_a_front_end_the_way_to_the_host_is_looked_at() {
         "{shown}"
     );
     fs::write(host.path("ssh.down"), "xcp-b\n").unwrap();
+    let said = doctor(&host, &["xcp-b"]);
     must_mend(
-        &doctor(&host, &["xcp-b"]),
-        "ssh: cannot log in to xcp-b: ssh: connect to host xcp-b port 22: No route to host: as oneadmin: ssh-copy-id \
-         root@xcp-b, and once: ssh xcp-b (its key must be known)",
+        &said,
+        "ssh: cannot log in to xcp-b: ssh: connect to host xcp-b port 22: No route to host: see whether xcp-b is up and \
+         takes ssh",
     );
+    assert!(!said.stdout.contains("  drivers: "), "{said:?}");
+}
+
+/// Puts a program before the tests' ssh that answers some commands itself.
+fn ssh_first(host: &Host, cases: &str) {
+    fs::rename(host.path("bin/ssh"), host.path("bin/ssh.rest")).unwrap();
+    script(host, "bin/ssh", &format!("case \"$*\" in {cases} esac; exec \"$0.rest\" \"$@\""));
+}
+
+#[test]
+fn on_a_front_end_the_host_plays_the_life() {
+    let (host, _socket) = healthy(&[]);
+    fs::remove_file(host.path("bin/xe")).unwrap();
+    script(&host, "bin/id", "echo 0");
+    ssh_first(
+        &host,
+        "*one-xcp\\ doctor*--json*) printf '[\\n{\"step\":\"deploy\"},\\n{\"step\":\"poll\"}\\n]\\n'; exit;; \
+         *one-xcp\\ doctor*) echo \"$*\" >asked; echo 'ok    deploy 3.1 s'; \
+         echo 'doctor: steps that failed: migrate.' >&2; exit 1;;",
+    );
+    let said = doctor(&host, &["xcp-b", "--try", "--report", "r.txt"]);
+    must_mend(
+        &said,
+        "drivers: xcp-b: doctor: steps that failed: migrate: see above; on the host: /var/tmp/one/vmm/xcp/one-xcp doctor",
+    );
+    assert!(said.stdout.contains("ok    deploy 3.1 s\n"), "{said:?}");
+    let asked = fs::read_to_string(host.path("asked")).unwrap();
+    assert!(
+        asked.trim_end().ends_with("exec /var/tmp/one/vmm/xcp/one-xcp doctor '--try' 'xcp-b'"),
+        "{asked}"
+    );
+    let report = fs::read_to_string(host.path("r.txt")).unwrap();
+    assert!(report.contains("doctor --try --report FILE"), "{report}");
+    let json = doctor(&host, &["xcp-b", "--json"]).ok();
+    assert!(json.starts_with("[\n{\"step\":\"deploy\"},\n{\"step\":\"poll\"},\n{\"level\":\"ok\""), "{json}");
+    assert!(json.trim_end().ends_with("}\n]"), "{json}");
+}
+
+#[test]
+fn each_failure_of_ssh_has_its_own_advice() {
+    let (host, _socket) = healthy(&[]);
+    fs::write(host.path("inventory"), "INSTALLATION_UUID='89c60553-f1f8-4532-80aa-ff22001da75e'\n").unwrap();
+    let inventory = host.path("inventory").display().to_string();
+    let host = host.set("XENSOURCE_INVENTORY", &inventory);
+    ssh_first(
+        &host,
+        "*xcp-a\\ true) echo 'Host key verification failed.' >&2; exit 255;; \
+         *xcp-b\\ true) echo \"Warning: Permanently added 'xcp-b' (ED25519) to the list of known hosts.\" >&2; \
+         echo 'ssh: Could not resolve hostname xcp-b: Name or service not known' >&2; exit 255;;",
+    );
+    let shown = doctor(&host, &["xcp-a"]).ok();
+    let needed = "file datastores of ssh and local need it for migration, stop and undeploy";
+    for line in [
+        format!(
+            "this host does not reach xcp-a: Host key verification failed: {needed}: as root here: ssh-keyscan xcp-a \
+             >>~/.ssh/known_hosts"
+        ),
+        format!(
+            "this host does not reach xcp-b: ssh: Could not resolve hostname xcp-b: Name or service not known: {needed}: as \
+             root here: put xcp-b into /etc/hosts, or give it a HostName in ~/.ssh/config"
+        ),
+    ] {
+        assert!(shown.lines().any(|shown| shown == format!("note  ssh: {line}")), "no {line:?}: {shown}");
+    }
+}
+
+#[test]
+fn without_xe_and_without_a_host_a_front_end_is_told_to_name_one() {
+    let (host, _socket) = healthy(&[]);
+    fs::remove_file(host.path("bin/xe")).unwrap();
+    let said = doctor(&host, &[]);
+    let line = "note  host: this machine is not a pool's dom0: on a front-end whose drivers run on the hosts, name one: \
+                one-xcp doctor HOST";
+    assert!(said.stdout.lines().any(|shown| shown == line), "{said:?}");
 }
 
 #[test]
@@ -438,7 +513,7 @@ fn a_host_says_which_others_it_does_not_reach() {
     assert!(shown.contains("ok    ssh: this host reaches xcp-a\n"), "{shown}");
     let line = shown.lines().find(|line| line.starts_with("note  ssh: ")).unwrap();
     assert!(
-        line.contains("does not reach xcp-b: ssh: connect to host xcp-b") && line.contains("ForwardAgent"),
+        line.contains("does not reach xcp-b: ssh: connect to host xcp-b") && line.contains("xcp-b is up"),
         "{line}"
     );
     assert!(shown.contains("qemu-img: "), "{shown}");

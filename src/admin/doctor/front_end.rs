@@ -2,18 +2,17 @@
 //! and what the drivers there say.
 
 use super::finding::Finding;
-use super::ssh::{BACK, THERE, first_line};
+use super::ssh::{AGENT, BACK, NEEDED, remedy};
 use crate::one::Conf;
 use crate::process;
-use crate::report;
 use crate::ssh;
 use std::fs;
 use std::time::Duration;
 
 const SUBJECT: &str = "ssh";
 const LIMIT: Duration = Duration::from_secs(30);
-/// The doctor of the host asks XAPI.
-const DOCTOR_LIMIT: Duration = Duration::from_secs(120);
+/// The doctor of the host asks XAPI, and may play a VM's whole life.
+const DOCTOR_LIMIT: Duration = Duration::from_secs(1200);
 /// Where OpenNebula copies the drivers to (SCRIPTS_REMOTE_DIR), if nobody says otherwise.
 const PROGRAM: &str = "/var/tmp/one/vmm/xcp/one-xcp";
 
@@ -28,8 +27,8 @@ pub fn is_one(conf: &Conf, host: &str) -> bool {
 /// The way there and back.
 pub fn check(host: &str) -> Vec<Finding> {
     if let Err(why) = ssh::reach(host) {
-        let advice =
-            format!("as oneadmin: ssh-copy-id root@{host}, and once: ssh {host} (its key must be known)");
+        let advice = remedy(host, &why, "as oneadmin here")
+            .unwrap_or_else(|| format!("as oneadmin: ssh-copy-id root@{host}"));
         return vec![Finding::mend(SUBJECT, format!("cannot log in to {host}: {why}"), advice)];
     }
     let mut found = Vec::new();
@@ -67,43 +66,59 @@ fn back(host: &str) -> Finding {
     match ask(host, &format!("{BACK} {} true", ssh::quoted(own))) {
         Ok(_) => Finding::fine(SUBJECT, format!("{host} reaches {own}, this front-end")),
         Err(why) => {
-            Finding::note(SUBJECT, format!("{host} does not reach {own}, this front-end: {why}"), THERE)
+            let advice = remedy(own, &why, &format!("as root on {host}")).unwrap_or_else(|| {
+                format!(
+                    "Host {own} with User oneadmin in root's ~/.ssh/config there; and give root's key to oneadmin here, or \
+                     {AGENT}"
+                )
+            });
+            Finding::note(
+                SUBJECT,
+                format!("{host} does not reach {own}, this front-end: {why}"),
+                format!("{NEEDED}: {advice}"),
+            )
         }
     }
 }
 
-/// Prints what the doctor on the host says.
-pub fn of_host(host: &str) -> Finding {
+/// What the doctor on the host says, a line each, and whether the host is ready.
+pub fn of_host(host: &str, options: &[&str]) -> (Vec<String>, Finding) {
     const SUBJECT: &str = "drivers";
-    let line = format!("[ -x {PROGRAM} ] || exit 44; exec {PROGRAM} doctor {}", ssh::quoted(host));
+    let words: Vec<String> = [options, &[host]].concat().into_iter().map(ssh::quoted).collect();
+    let line = format!("[ -x {PROGRAM} ] || exit 44; exec {PROGRAM} doctor {}", words.join(" "));
     let said = match process::output(&mut ssh::command(host, &line), DOCTOR_LIMIT) {
         Ok(said) => said,
         Err(why) => {
-            return Finding::mend(
-                SUBJECT,
-                format!("{host}: {why:#}"),
-                format!("try it there: {PROGRAM} doctor"),
-            );
+            let advice = format!("try it there: {PROGRAM} doctor");
+            return (Vec::new(), Finding::mend(SUBJECT, format!("{host}: {why:#}"), advice));
         }
     };
     if said.status.code() == Some(44) {
         let advice = "OpenNebula copies them there with onehost create, and with onehost sync --force";
-        return Finding::note(SUBJECT, format!("{host} has no {PROGRAM}"), advice);
+        return (Vec::new(), Finding::note(SUBJECT, format!("{host} has no {PROGRAM}"), advice));
     }
-    for line in String::from_utf8_lossy(&said.stdout).lines() {
-        report::say(&line.chars().filter(|char| !char.is_control()).collect::<String>());
-    }
-    if said.status.success() {
+    let lines = String::from_utf8_lossy(&said.stdout)
+        .lines()
+        .map(|line| line.chars().filter(|char| !char.is_control()).collect())
+        .collect();
+    let verdict = if said.status.success() {
         Finding::fine(SUBJECT, format!("{host} is ready, as its own doctor says"))
     } else {
-        let why = first_line(&said.stderr);
+        let why = ssh::complaint(&said.stderr);
         Finding::mend(SUBJECT, format!("{host}: {why}"), format!("see above; on the host: {PROGRAM} doctor"))
-    }
+    };
+    (lines, verdict)
+}
+
+/// A report holds the calls of `xe`, which are made on the host, and hides the names that its pool has.
+pub fn report_is_made_there(host: &str) -> Finding {
+    let advice = format!("ssh {host} {PROGRAM} doctor --try --report FILE");
+    Finding::note("report", format!("it has only what was found here, not what {host} says"), advice)
 }
 
 fn ask(host: &str, line: &str) -> Result<String, String> {
     let said = process::output(&mut ssh::command(host, line), LIMIT).map_err(|why| format!("{why:#}"))?;
     let answer = String::from_utf8_lossy(&said.stdout).into_owned();
     // Without rsync the last command fails, and there is an answer.
-    if said.status.success() || !answer.is_empty() { Ok(answer) } else { Err(first_line(&said.stderr)) }
+    if said.status.success() || !answer.is_empty() { Ok(answer) } else { Err(ssh::complaint(&said.stderr)) }
 }

@@ -51,11 +51,13 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let xe = caller.xe(&conf, &args.host).map(|xe| (program::check(&xe), xe));
     let has_xe = xe.as_ref().is_ok_and(|(program, _)| program.level == Level::Fine);
     if !has_xe && front_end::is_one(&conf, &args.host) {
-        found.extend(front_end::check(&args.host));
-        found.push(front_end::of_host(&args.host));
-    } else {
-        found.extend(machine::check(caller, &conf, &args.host));
-        found.extend(pool(xe, &conf, &args.host));
+        return from_front_end(caller, &conf, args, found);
+    }
+    found.extend(machine::check(caller, &conf, &args.host));
+    found.extend(pool(xe, &conf, &args.host));
+    if !has_xe && args.host.is_empty() && !qemu_img::is_dom0(&conf) && conf.optional("XE_SERVER").is_none() {
+        let advice = "on a front-end whose drivers run on the hosts, name one: one-xcp doctor HOST";
+        found.push(Finding::note("host", "this machine is not a pool's dom0", advice));
     }
     if !args.json {
         for finding in &found {
@@ -77,6 +79,39 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     }
     verdict(&found, steps)?;
     tried.map(|_| String::new())
+}
+
+/// Where the drivers run on the host, its doctor looks at it, and plays the life if that is wanted.
+fn from_front_end(caller: &Caller, conf: &Conf, args: &Args, mut found: Vec<Finding>) -> Result<String> {
+    let way = front_end::check(&args.host);
+    let is_reached = way.iter().all(|finding| finding.level != Level::Mend);
+    found.extend(way);
+    let mut there = Vec::new();
+    if is_reached {
+        let options = [("--try", args.try_it), ("--json", args.json)];
+        let options: Vec<&str> =
+            options.iter().filter(|(_, is_wanted)| *is_wanted).map(|(word, _)| *word).collect();
+        let (lines, verdict) = front_end::of_host(&args.host, &options);
+        there = lines;
+        found.push(verdict);
+    }
+    if let Some(path) = &args.report {
+        found.push(front_end::report_is_made_there(&args.host));
+        trial::bug_report::write(path, caller, conf, &found, &[])?;
+    }
+    if args.json {
+        // It prints an object a line.
+        let objects =
+            there.iter().map(|line| line.trim_end_matches(',')).filter(|line| line.starts_with('{'));
+        let lines = objects.map(str::to_owned).chain(found.iter().map(Finding::json));
+        report::say(&text::array(&lines.collect::<Vec<_>>()));
+    } else {
+        for line in there.into_iter().chain(found.iter().map(Finding::line)) {
+            report::say(&line);
+        }
+    }
+    verdict(&found, &[])?;
+    Ok(String::new())
 }
 
 fn verdict(found: &[Finding], steps: &[trial::Step]) -> Result<()> {

@@ -4,7 +4,6 @@ use super::finding::Finding;
 use super::hosts::Member;
 use crate::parallel;
 use crate::process;
-use crate::report::one_line;
 use crate::ssh;
 use std::process::Command;
 use std::time::Duration;
@@ -13,10 +12,10 @@ const SUBJECT: &str = "ssh";
 const LIMIT: Duration = Duration::from_secs(15);
 /// A login that asks for nothing and does not wait long.
 pub const BACK: &str = "ssh -o BatchMode=yes -o ConnectTimeout=5";
-/// What needs it, and what helps.
-pub const THERE: &str = "file datastores of ssh and local need it for migration, stop and undeploy: give root's key of each \
-                         host to the others, or let oneadmin's agent be forwarded (ForwardAgent yes in its ~/.ssh/config, and \
-                         opennebula-ssh-agent running)";
+/// What needs it.
+pub const NEEDED: &str = "file datastores of ssh and local need it for migration, stop and undeploy";
+/// How a key gets there.
+pub const AGENT: &str = "let oneadmin's agent be forwarded (ForwardAgent yes in its ~/.ssh/config, and opennebula-ssh-agent running)";
 
 /// Logs in to each other host of the pool by the name that XAPI has for it.
 pub fn check(members: &[Member]) -> Vec<Finding> {
@@ -32,17 +31,26 @@ fn reach(name: &str) -> Finding {
     let words = BACK.split(' ').skip(1);
     match process::output(Command::new("ssh").args(words).args([name, "true"]), LIMIT) {
         Ok(said) if said.status.success() => Finding::fine(SUBJECT, format!("this host reaches {name}")),
-        Ok(said) => cannot(name, &first_line(&said.stderr)),
+        Ok(said) => cannot(name, &ssh::complaint(&said.stderr)),
         Err(why) => cannot(name, &format!("{why:#}")),
     }
 }
 
 fn cannot(name: &str, why: &str) -> Finding {
-    Finding::note(SUBJECT, format!("this host does not reach {name}: {why}"), THERE)
+    let advice = remedy(name, why, "as root here")
+        .unwrap_or_else(|| format!("give root's key of each host to the others, or {AGENT}"));
+    Finding::note(SUBJECT, format!("this host does not reach {name}: {why}"), format!("{NEEDED}: {advice}"))
 }
 
-/// The first line of what a program complains of.
-pub fn first_line(stderr: &[u8]) -> String {
-    let text = String::from_utf8_lossy(stderr);
-    one_line(text.lines().find(|line| !line.trim().is_empty()).unwrap_or("it says nothing"))
+/// What to do about a login to `name` that ssh did not even try, by what it says of it (OpenSSH `ssh.c`,
+/// `sshconnect.c`); none where a key is missing. `who` has to do it.
+pub fn remedy(name: &str, why: &str, who: &str) -> Option<String> {
+    if why.contains("Host key verification failed") {
+        return Some(format!("{who}: ssh-keyscan {name} >>~/.ssh/known_hosts"));
+    }
+    if why.contains("Could not resolve hostname") {
+        return Some(format!("{who}: put {name} into /etc/hosts, or give it a HostName in ~/.ssh/config"));
+    }
+    let is_down = ["No route to host", "Connection refused", "Connection timed out", "no answer within"];
+    is_down.iter().any(|text| why.contains(text)).then(|| format!("see whether {name} is up and takes ssh"))
 }
