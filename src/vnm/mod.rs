@@ -81,6 +81,14 @@ fn pre(caller: &Caller, request: &Request) -> Result<()> {
     for Asked { nic, .. } in made() {
         if there.insert((&nic.phydev, &nic.bridge, nic.vlan_id)) {
             nic_network::of(&xe, &networks, nic)?;
+            if nic_network::is_private(nic) {
+                report::warn(format!(
+                    "the network {} is connected to no other host: XAPI starts a VM on it only where others on it run, and \
+                     migrates none that runs (VM_REQUIRES_NET); with a PHYDEV and a VLAN_ID the virtual network connects \
+                     hosts",
+                    nic.bridge
+                ));
+            }
         }
     }
     Ok(())
@@ -154,9 +162,10 @@ fn settle(xe: &Xe, mut guard: Guard, request: &Request, vm: &str) -> Result<Vec<
         if there == wanted {
             continue;
         }
+        // One that is closed already keeps its lock, and with it its port.
+        let stays_closed = filter.is_some() && there != NONE;
         let params = match &filter {
-            // It is closed already: the lock stays, and with it its port.
-            Some(_) if there != NONE => vec![(format!("other-config:{KEY}"), wanted.clone())],
+            Some(_) if stays_closed => vec![(format!("other-config:{KEY}"), wanted.clone())],
             Some(filter) => vif::closed(filter),
             None => vif::open(nic),
         };
@@ -164,7 +173,9 @@ fn settle(xe: &Xe, mut guard: Guard, request: &Request, vm: &str) -> Result<Vec<
         guard.forget(&vif);
         set(xe, &vif.parse().context("xs-vif-uuid in the switch")?, params, nic)?;
         guard.note(&vif, &wanted)?;
-        guard.look_again()?;
+        if !stays_closed {
+            guard.look_again()?;
+        }
     }
     guard.apply(xe)?;
     Ok(without_port)

@@ -1,7 +1,7 @@
 //! Networks made on demand, and removed with their last NIC.
 
 use crate::common::steps::{self, Wrong};
-use crate::common::{Host, Recorded, feed, one_after_the_other};
+use crate::common::{Host, Recorded, feed, one_after_the_other, said};
 use crate::request::{document, run};
 use std::process::Stdio;
 
@@ -158,10 +158,22 @@ fn an_internal_network_is_made_where_the_virtual_network_names_nothing() {
         let text = private(name).replace("<PHYDEV><![CDATA[eth0]]></PHYDEV>", "");
         text.replace("<VLAN_ID><![CDATA[50]]></VLAN_ID>", "")
     };
-    let said = run(&host, "pre", &[], &private("802.1Q-pre"));
-    assert!(said.stderr.starts_with("INFO: made the network onebr3"), "{said:?}");
-    assert!(said.stderr.contains("WARN: the network onebr3 is within each host"), "{said:?}");
+    let told = run(&host, "pre", &[], &private("802.1Q-pre"));
+    assert!(told.stderr.starts_with("INFO: made the network onebr3"), "{told:?}");
+    assert!(told.stderr.contains("WARN: the network onebr3 is connected to no other host"), "{told:?}");
     assert_eq!(host.xe(&["network-list", "bridge=onebr3", "--minimal"]).len(), 36);
+    // It is where its first VM runs, and nowhere else.
+    let on_it = |vm: &str| {
+        let network = host.xe(&["network-list", "bridge=onebr3", "--minimal"]);
+        let vif = host.xe(&["vif-list", &format!("vm-uuid={vm}"), "--minimal"]);
+        host.xe(&["vif-move", &format!("uuid={vif}"), &format!("network-uuid={network}")]);
+    };
+    let vm = host.deploy().ok();
+    on_it(&vm);
+    let refused =
+        said(host.command("xe").args(["vm-migrate", &format!("uuid={vm}"), "host=xcp-b", "live=true"]), b"");
+    assert!(refused.stderr.contains("PIF on a Network"), "{refused:?}");
+    host.on_vm("cancel", "cancel", &vm).ok();
     run(&host, "clean", &["xcp-a"], &private("802.1Q-clean")).ok();
     host.is_as(&empty);
 }

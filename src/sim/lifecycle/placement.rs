@@ -74,13 +74,26 @@ pub fn reaches(pool: &Pool, uuid: &str, host: &str, moving: &[String]) -> Outcom
     }
     for vif in pool.referring(Class::Vif, "vm-uuid", uuid) {
         let network = vif.get("network-uuid");
-        let pifs = pool.referring(Class::Pif, "network-uuid", network);
-        if !pifs.is_empty() && pifs.iter().all(|pif| pif.get("host-uuid") != host) {
+        if !sees(pool, network, host) {
             let params = vec![pool.vm_param(uuid), pool.param(Class::Network, network)];
             return Err(refused("VM_REQUIRES_NET", params));
         }
     }
     Ok(())
+}
+
+/// A network without a PIF is only where a running VM has a VIF on it, if there is one: the VM itself counts, too
+/// (xapi_network_attach_helpers.ml `assert_can_see_named_networks`).
+fn sees(pool: &Pool, network: &str, host: &str) -> bool {
+    let pifs = pool.referring(Class::Pif, "network-uuid", network);
+    if !pifs.is_empty() {
+        return pifs.iter().any(|pif| pif.get("host-uuid") == host);
+    }
+    let vifs = pool.referring(Class::Vif, "network-uuid", network);
+    let vms = vifs.iter().filter_map(|vif| pool.find(Class::Vm, vif.get("vm-uuid")));
+    let hosts: Vec<&str> =
+        vms.filter(|vm| vm.get("power-state") == "running").map(|vm| vm.get("resident-on")).collect();
+    hosts.is_empty() || hosts.contains(&host)
 }
 
 /// `possible-hosts`
