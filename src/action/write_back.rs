@@ -15,7 +15,9 @@ use crate::xe::vbd::{self, Vbd};
 use crate::xe::vdi::Vdi;
 use crate::xe::{PowerState, Uuid, Xe, vm};
 use anyhow::{Context, bail, ensure};
+use rustix::process::geteuid;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The name of the subcommand.
@@ -32,6 +34,10 @@ pub struct Args {
     #[arg(default_value = "")]
     host: String,
 }
+
+/// Permission bits of a folder: everybody may write there, and only the owner of a thing may remove it.
+const OTHERS_WRITE: u32 = 0o002;
+const STICKY: u32 = 0o1000;
 
 /// A disk that goes back.
 struct GoesBack {
@@ -77,7 +83,32 @@ fn folder(xe: &Xe, args: &Args) -> Result<Option<PathBuf>> {
         folder.display()
     );
     ensure!(folder.is_dir(), "there is no folder {} for the disks of VM {uuid}", folder.display());
+    check_private(&folder)?;
     Ok(Some(folder))
+}
+
+/// The mark is text in the pool, which roles below the pool's administrator may change: it leads to no folder in which
+/// another user of this machine could have put links in place of disks.
+fn check_private(folder: &Path) -> Result<()> {
+    let real = folder.canonicalize().with_context(|| format!("cannot look at {}", folder.display()))?;
+    let mut owner_uid = None;
+    for part in real.ancestors() {
+        let about = fs::metadata(part).with_context(|| format!("cannot look at {}", part.display()))?;
+        // In a sticky folder, as /tmp is, others cannot replace what is not theirs.
+        let is_sticky_over_ours = about.mode() & STICKY != 0 && owner_uid.is_some_and(is_root_or_us);
+        ensure!(
+            about.mode() & OTHERS_WRITE == 0 || is_sticky_over_ours,
+            "disks are not written back to {}: everybody may write to {}",
+            folder.display(),
+            part.display()
+        );
+        owner_uid = Some(about.uid());
+    }
+    Ok(())
+}
+
+fn is_root_or_us(uid: u32) -> bool {
+    uid == 0 || geteuid().as_raw() == uid
 }
 
 /// The disks that go back. The tags of VDIs tell of those that a shorter list of VBDs would leave out.

@@ -4,6 +4,7 @@ use crate::common::data_disk;
 use crate::common::steps::{self, Wrong};
 use crate::common::{Host, PROGRAM, Recorded, Said};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
@@ -111,6 +112,10 @@ fn whose_disks_are_not_this_vms_to_write_is_refused() {
         refused("is no folder of VM 1", marked(folder));
     }
     refused("there is no folder /nowhere/1", marked("/nowhere/1"));
+    let open = host.path("open");
+    fs::create_dir_all(open.join("1")).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+    refused("everybody may write to", marked(open.join("1").to_str().unwrap()));
     assert!(!is_in_file(&host));
     assert_ne!(host.dump(), before);
 }
