@@ -28,18 +28,25 @@ pub struct Disk {
 /// The DISK_ID of the context disc.
 pub const CONTEXT: u32 = 9;
 
+/// The DISK_ID of the persistent image that is attached to running VMs.
+pub const HOTPLUGGED: u32 = 3;
+
 impl Disk {
     pub fn new(disk_id: u32, kind: Kind, bytes: Vec<u8>) -> Disk {
         Disk { disk_id, kind, bytes }
     }
 
-    /// The VBD's device: TARGET is `xvda` for disk 0, and so on.
-    pub fn device(&self) -> String {
-        self.disk_id.to_string()
+    /// The VBD's device: TARGET is `xvda` for disk 0, and so on; the context disc has `xvdd`.
+    fn place(&self) -> u32 {
+        if self.disk_id == HOTPLUGGED { 4 } else { self.disk_id }
     }
 
-    fn target(&self) -> String {
-        format!("xvd{}", char::from(b'a' + u8::try_from(self.disk_id).unwrap()))
+    pub fn device(&self) -> String {
+        self.place().to_string()
+    }
+
+    pub fn target(&self) -> String {
+        format!("xvd{}", char::from(b'a' + u8::try_from(self.place()).unwrap()))
     }
 
     /// The image that it is made from, if any; each disk of each VM slot has its own.

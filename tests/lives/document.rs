@@ -11,6 +11,8 @@ pub struct Vm<'a> {
     pub host: &'a str,
     pub lcm_state: u32,
     pub disks: &'a [Disk],
+    /// The DISK_ID that says ATTACH: the one which is attached or detached.
+    pub attach: Option<u32>,
 }
 
 /// The recorded documents, read once.
@@ -50,7 +52,12 @@ impl Documents {
     }
 
     fn vm_element(&self, vm: &Vm) -> String {
-        let disks: Vec<String> = vm.disks.iter().map(|disk| disk.element(vm.slot, &self.disk)).collect();
+        let attach = |disk: &Disk| vm.attach == Some(disk.disk_id);
+        let element = |disk: &Disk| match (disk.element(vm.slot, &self.disk), attach(disk)) {
+            (element, true) => replaced(&element, "<DISK>", "<DISK><ATTACH><![CDATA[YES]]></ATTACH>"),
+            (element, false) => element,
+        };
+        let disks: Vec<String> = vm.disks.iter().map(element).collect();
         let mut text = self.vm.clone();
         let id = vm.vm_id;
         for (old, new) in [

@@ -241,6 +241,12 @@ fn choose(world: &World, random: &mut Random, words: &mut u64) -> Step {
         (8, Operation::Resume),
         (1, Operation::Reboot { hard }),
         (1, Operation::Delete),
+        (3, Operation::Attach),
+        (4, Operation::Detach),
+        (2, Operation::Migrate),
+        (2, Operation::Snapshot),
+        (2, Operation::Revert),
+        (2, Operation::SnapshotDelete),
     ];
     let allowed: Vec<_> = all.into_iter().filter(|(_, operation)| world.allows(slot, *operation)).collect();
     let operation = random.weighted(&allowed);

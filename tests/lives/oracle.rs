@@ -60,7 +60,16 @@ fn is_anywhere(pool: &Pool, vm_id: u32, disk: &disk::Disk, file: &Path) -> bool 
 /// What a script's success says must be true.
 pub fn check_success(world: &World, slot: usize, operation: Operation) -> Result<(), String> {
     match operation {
-        Operation::Deploy | Operation::Resume => runs_on_its_disks(world, slot),
+        // Where the guest has powered itself off, it is attached all the same.
+        Operation::Attach => has_its_disks(world, slot),
+        Operation::Deploy | Operation::Resume | Operation::Revert => runs_on_its_disks(world, slot),
+        Operation::Migrate => {
+            runs_on_its_disks(world, slot)?;
+            runs_where_opennebula_has_it(world, slot)
+        }
+        Operation::Detach if !world.detached_as_written => {
+            Err(format!("not written back: the detached disk of VM {}", world.slots[slot].vm_id))
+        }
         Operation::PowerOff { .. } => {
             let pool = Pool::read(&world.host);
             let vm = &world.slots[slot];
@@ -71,7 +80,11 @@ pub fn check_success(world: &World, slot: usize, operation: Operation) -> Result
                 }
             }
             let left = pool.records(vm.vm_id).len();
-            if left > 0 { Err(format!("powered off: {left} records are left")) } else { Ok(()) }
+            if left > 0 && vm.snapshots.is_empty() {
+                Err(format!("powered off: {left} records are left"))
+            } else {
+                Ok(())
+            }
         }
         Operation::Suspend => {
             let pool = Pool::read(&world.host);
@@ -99,8 +112,14 @@ fn runs_on_its_disks(world: &World, slot: usize) -> Result<(), String> {
     if power_state(record) != "running" {
         return Err(format!("it runs as {}, which is {}", vm.deploy_id, power_state(record)));
     }
+    has_its_disks(world, slot)
+}
+
+fn has_its_disks(world: &World, slot: usize) -> Result<(), String> {
+    let pool = Pool::read(&world.host);
+    let vm = &world.slots[slot];
     for disk in vm.disks.iter().filter(|disk| counts(vm, disk)) {
-        let vdi = pool.vdi_in(&record.uuid, &disk.device());
+        let vdi = pool.vdi_in(&vm.deploy_id, &disk.device());
         let vdi = vdi.ok_or_else(|| format!("it runs without disk {}", disk.disk_id))?;
         if !disk::holds(&pool.bytes(&vdi), &disk.bytes) {
             return Err(format!(
@@ -112,11 +131,24 @@ fn runs_on_its_disks(world: &World, slot: usize) -> Result<(), String> {
     Ok(())
 }
 
+fn runs_where_opennebula_has_it(world: &World, slot: usize) -> Result<(), String> {
+    let vm = &world.slots[slot];
+    let host = world.host.host_of(&vm.deploy_id);
+    if host == vm.host { Ok(()) } else { Err(format!("migrated to {}, and it runs on {host}", vm.host)) }
+}
+
 /// Whether a step without faults had to succeed.
 pub fn must_succeed(world: &World, slot: usize, operation: Operation, ran_before: bool) -> bool {
     match operation {
         // A guest that is off, or gone on, cannot be asked.
-        Operation::Suspend | Operation::Reboot { .. } => ran_before,
+        Operation::Suspend
+        | Operation::Reboot { .. }
+        | Operation::Attach
+        | Operation::Detach
+        | Operation::Migrate
+        | Operation::Snapshot
+        | Operation::Revert
+        | Operation::SnapshotDelete => ran_before,
         // A `save` that was killed has left no checkpoint, or an older one; `recover --delete` asks for no success.
         Operation::Resume | Operation::Delete => false,
         _ => world.slots[slot].state != State::Pending || operation == Operation::Deploy,
