@@ -243,3 +243,39 @@ fn a_folder_that_was_lost_is_made_anew_with_all_that_the_next_deployment_needs()
     run_on(&host, "xcp-a", "shutdown", "shutdown", &uuid).ok();
     assert_eq!(names(&folder), ["checkpoint", "disk.0", "disk.1"]);
 }
+
+#[test]
+fn powered_off_by_its_guest_a_vm_whose_folder_was_lost_goes_on_with_its_disks() {
+    let host = Host::new();
+    let folder = host.vm_folder(0, 1);
+    let uuid = host.deploy().ok();
+    host.write_vdi(&host.vdi_in(&uuid, "0"), 1 << 20, b"by the guest");
+    post_migrate(&folder);
+    host.xe(&["vm-shutdown", &format!("uuid={uuid}"), "force=true"]);
+    // As `tm/context` before the next start.
+    fs::create_dir_all(&folder).unwrap();
+    make_context_disc(&folder);
+    let resume = Recorded::load("deploy").with("<LCM_STATE>2</LCM_STATE>", "<LCM_STATE>20</LCM_STATE>");
+    let said = host.deploy_document("xcp-a", &resume.stdin);
+    assert!(said.stderr.contains("WARN: disk 0 has no file here"), "{said:#?}");
+    let uuid = said.ok();
+    assert!(host.vdi_bytes(&host.vdi_in(&uuid, "0"))[1 << 20..].starts_with(b"by the guest"));
+    run_on(&host, "xcp-a", "shutdown", "shutdown", &uuid).ok();
+    assert!(fs::read(folder.join("disk.0")).unwrap()[1 << 20..].starts_with(b"by the guest"));
+}
+
+#[test]
+fn without_file_and_without_disk_in_the_pool_nothing_is_deployed() {
+    let host = Host::new();
+    let uuid = host.deploy().ok();
+    host.on_vm("shutdown", "shutdown", &uuid).ok();
+    fs::remove_file(host.vm_folder(0, 1).join("disk.0")).unwrap();
+    let before = host.dump();
+    let resume = Recorded::load("deploy").with("<LCM_STATE>2</LCM_STATE>", "<LCM_STATE>20</LCM_STATE>");
+    let line = host.deploy_document("xcp-a", &resume.stdin).failure();
+    assert!(
+        line.contains("there is no ") && line.contains("no VM of before in the pool that has disk 0"),
+        "{line}"
+    );
+    host.is_as(&before);
+}

@@ -36,6 +36,13 @@ impl Halted {
         if vbd.other_config(mark::FILE_STAMP) == Some(disk.stamp.as_str()) {
             return Some(Source::Vdi { vdi, at_least_bytes: 0 });
         }
+        if disk.lacks_file {
+            report::warn(format!(
+                "disk {} has no file here: the VM goes on with its disk in the pool",
+                disk.slot.disk_id
+            ));
+            return Some(Source::Vdi { vdi, at_least_bytes: 0 });
+        }
         report::warn(format!(
             "disk {} has been changed as a file since the VM last ran: what the guest wrote counts, not the file",
             disk.slot.disk_id

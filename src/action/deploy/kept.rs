@@ -30,7 +30,7 @@ pub fn restart(xe: &Xe, pool: &Pool, vm: &Vm, plan: Plan, record: &vm::Vm) -> Re
     let (mut there, vifs) = (there?, vifs?);
     clear_incomplete(xe, &mut there, &tagged?)?;
     let there = there.with_disks(xe, vm, &plan)?;
-    let mut plan = plan.adopting(Some(&there));
+    let mut plan = plan.adopting(Some(&there))?;
     keep_places(&mut plan, &there.vbds)?;
     super::warn_of_unsupported(vm, &plan);
     let undo = Undo::new(xe);

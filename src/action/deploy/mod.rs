@@ -88,7 +88,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
         Found::Halted { newest, older } => (Some(newest.with_disks(&xe, &vm, &plan)?), older),
         Found::Nothing => (None, Vec::new()),
     };
-    let plan = plan.adopting(old.as_ref());
+    let plan = plan.adopting(old.as_ref())?;
     warn_of_unsupported(&vm, &plan);
     let uuid = build_and_start(&xe, &pool, &vm, &plan)?;
     for replaced in old.iter().chain(&older) {

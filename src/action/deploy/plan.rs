@@ -11,9 +11,10 @@ use crate::translate::device::{ContextDevice, Slot};
 use crate::translate::{boot, cpu, device, mark, memory, pci, platform, raw};
 use crate::xe::Uuid;
 use crate::xe::vm::MemoryLimits;
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use std::collections::HashSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -46,6 +47,8 @@ pub struct PlannedDisk {
     pub goes_back: Option<Format>,
     /// Tells later whether the image file is still the one that the VDI was filled from.
     pub stamp: String,
+    /// There is no file to make it from: only a VDI that a VM of before has can be the disk.
+    pub lacks_file: bool,
 }
 
 /// What a guest writes to a disk that is made from a file.
@@ -112,15 +115,21 @@ impl Plan {
     }
 
     /// With the disks that a halted VM of before already has, instead of their files: what the guest wrote
-    /// is there.
-    pub fn adopting(mut self, old: Option<&Halted>) -> Plan {
+    /// is there. An error if a disk has neither.
+    pub fn adopting(mut self, old: Option<&Halted>) -> Result<Plan> {
         for disk in &mut self.disks {
-            if let Some(adopted) = old.and_then(|old| old.vdi_of(disk)) {
-                disk.source = adopted;
+            match (old.and_then(|old| old.vdi_of(disk)), &disk.source) {
+                (Some(adopted), _) => disk.source = adopted,
+                (None, Source::Image { file, .. }) if disk.lacks_file => bail!(
+                    "there is no {}, and no VM of before in the pool that has disk {}",
+                    file.display(),
+                    disk.slot.disk_id
+                ),
+                (None, _) => {}
             }
         }
         self.replaces = old.map(|old| old.uuid.clone());
-        self
+        Ok(self)
     }
 
     /// The VDIs that are there already.
@@ -140,7 +149,13 @@ impl PlannedDisk {
         let place = disk.map_or("VM/TEMPLATE/CONTEXT", |disk| disk.path.as_str());
         let origin = disk.map_or(Origin::File, |disk| disk.origin.clone());
         let is_new = vm.lcm_state == LcmState::BOOT;
-        let source = disk.map_or_else(|| context_disc(&file), |disk| source(disk, &file, is_new));
+        // Where hosts share no datastores, the folder of a VM whose guest powered itself off may be lost.
+        let lacks_file = !is_new && disk.is_some_and(may_lack_file) && is_missing(&file);
+        let source = match disk {
+            None => context_disc(&file),
+            Some(_) if lacks_file => Ok((no_source(&file), String::new())),
+            Some(disk) => source(disk, &file, is_new),
+        };
         let (source, stamp) = source.with_context(|| format!("{place} (disk {})", slot.disk_id))?;
         Ok(PlannedDisk {
             slot,
@@ -152,8 +167,23 @@ impl PlannedDisk {
             source,
             goes_back: disk.filter(|disk| disk.is_wanted_back(true)).map(disk_format::to_write),
             stamp,
+            lacks_file,
         })
     }
+}
+
+/// Whether the disk's VDI may be all there is of it: a CD is made of its file each time.
+fn may_lack_file(disk: &Disk) -> bool {
+    disk.origin == Origin::File && !disk.is_read_only
+}
+
+fn is_missing(file: &Path) -> bool {
+    fs::metadata(file).is_err_and(|error| error.kind() == ErrorKind::NotFound)
+}
+
+fn no_source(file: &Path) -> Source {
+    let (format, backing) = (Format::Raw, BackingFolders::default());
+    Source::Image { file: file.to_owned(), format, backing, vdi_size_bytes: 0 }
 }
 
 /// Where the bytes of a disk are whose `disk.N` is this file, and the file's stamp. `is_new`: OpenNebula has just made
