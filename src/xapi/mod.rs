@@ -76,7 +76,9 @@ impl Xapi {
         };
         connection.limit(Some(LIMIT))?;
         // HTTP/1.0: the answer ends with the connection, and comes in one piece.
-        let request = format!("{method} {target} HTTP/1.0\r\n{login}User-Agent: one-xcp\r\n\r\n");
+        // Metrics come as XML or JSON, whichever the client prefers (xcp-rrdd rrdd_http_handler.ml `client_prefers_json`).
+        let accept = if method == "GET" { "Accept: text/xml\r\n" } else { "" };
+        let request = format!("{method} {target} HTTP/1.0\r\n{login}{accept}User-Agent: one-xcp\r\n\r\n");
         connection.write_all(request.as_bytes())?;
         connection.flush()?;
         let length = head::read(&mut connection)?;

@@ -39,7 +39,7 @@ pub fn answer(server: &Server, request: &Request) -> Result<String, Status> {
     }
     let sources = server.look(|pool| sources(pool, &server.host, &wanted))??;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs().cast_signed());
-    let is_json = request.query("json").is_some();
+    let is_json = request.prefers_json();
     let body = export(&sources, &wanted, now, is_json);
     let mut head = format!(
         "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: {}\r\nCache-Control: no-cache, no-store\r\n",

@@ -17,6 +17,8 @@ pub struct Request {
     query: Vec<(String, String)>,
     /// Basic authentication.
     pub login: Option<(String, String)>,
+    /// What the client wants, as it says it.
+    accept: Option<String>,
 }
 
 impl Request {
@@ -50,10 +52,12 @@ impl Request {
             version: version.to_owned(),
             query: pairs(query, '&').map(|(name, value)| (decoded(name), decoded(value))).collect(),
             login: None,
+            accept: None,
         };
         for (name, value) in lines.filter_map(|line| line.split_once(':')) {
             let value = value.trim();
             match name.to_ascii_lowercase().as_str() {
+                "accept" => request.accept = Some(value.to_owned()),
                 "authorization" => request.login = login(value),
                 "cookie" => {
                     let cookies = pairs(value, ';').map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -63,6 +67,32 @@ impl Request {
             }
         }
         Some(request)
+    }
+
+    /// Whether the client prefers JSON to XML (rrdd_http_handler.ml `client_prefers_json`): of types that it likes equally
+    /// JSON comes first, `*/*` among them. Without a word of it the query decides.
+    pub fn prefers_json(&self) -> bool {
+        let has = |kind: &str, of: &str| {
+            kind == of
+                || kind == "*/*"
+                || Some(kind) == of.split_once('/').map(|(ty, _)| format!("{ty}/*")).as_deref()
+        };
+        let mut liked: Vec<(f64, &str)> = self
+            .accept
+            .iter()
+            .flat_map(|text| text.split(','))
+            .map(|part| {
+                let (kind, rest) = part.split_once(';').unwrap_or((part, ""));
+                let quality = rest.split(';').find_map(|param| param.trim().strip_prefix("q=")?.parse().ok());
+                (quality.unwrap_or(1.0), kind.trim())
+            })
+            .collect();
+        liked.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let answer = liked.chunk_by(|a, b| a.0.total_cmp(&b.0).is_eq()).find_map(|best| {
+            let any = |of: &str| best.iter().any(|(_, kind)| has(kind, of));
+            if any("application/json") { Some(true) } else { any("text/xml").then_some(false) }
+        });
+        answer.unwrap_or_else(|| self.query("json").is_some())
     }
 
     /// A value of the query, or of a cookie, which counts first (xapi_http.ml `lookup_param_of_req`).
@@ -120,6 +150,27 @@ mod tests {
         assert_eq!(request.query("session_id"), Some("c"));
         assert_eq!(request.login, Some(("root".to_owned(), "a:b".to_owned())));
         assert_eq!(from, b"RFB");
+    }
+
+    #[test]
+    fn json_is_preferred_by_whom_nothing_else_is_asked_for() {
+        for (target, accept, json) in [
+            ("/", None, false),
+            ("/?json=true", None, true),
+            ("/", Some("*/*"), true),
+            ("/", Some("text/xml"), false),
+            ("/?json=true", Some("text/xml, */*;q=0.1"), false),
+            ("/", Some("text/*;q=0.5, application/json;q=0.4"), false),
+            ("/", Some("text/html"), false),
+        ] {
+            let header = accept.map_or(String::new(), |accept| format!("Accept: {accept}\r\n"));
+            let text = format!("GET {target} HTTP/1.0\r\n{header}\r\n");
+            assert_eq!(
+                Request::read(&mut text.as_bytes()).unwrap().prefers_json(),
+                json,
+                "{target} {accept:?}"
+            );
+        }
     }
 
     #[test]
