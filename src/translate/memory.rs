@@ -18,3 +18,9 @@ pub fn limits(vm: &Vm) -> MemoryLimits {
         static_max_bytes: vm.memory_max_mb * MIB,
     }
 }
+
+/// The same without a range: all that a pool without dynamic memory control takes (xapi_vm_memory_constraints.ml
+/// `assert_valid_and_pinned_at_static_max`).
+pub fn pinned(limits: &MemoryLimits) -> MemoryLimits {
+    MemoryLimits { static_max_bytes: limits.dynamic_max_bytes, ..*limits }
+}

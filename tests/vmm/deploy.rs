@@ -178,3 +178,20 @@ fn every_failing_step_leaves_the_pool_as_it_was() {
         }
     }
 }
+
+#[test]
+fn where_the_pool_has_no_memory_ranges_the_vm_starts_without_room_to_grow() {
+    let host = Host::new();
+    let with_room =
+        Recorded::load("deploy").with("<MEMORY>", "<MEMORY_MAX><![CDATA[1024]]></MEMORY_MAX><MEMORY>");
+    let params = "DMC disabled";
+    let code = "MEMORY_CONSTRAINT_VIOLATION_MAXPIN";
+    host.sim(&["fail", "vm-memory-limits-set", "--code", code, "--params", params]);
+    let said = host.deploy_document("xcp-a", &with_room.stdin);
+    assert!(said.stderr.contains("WARN: MEMORY_MAX: the VM starts without room"), "{said:?}");
+    assert!(said.stderr.contains(params), "{said:?}");
+    let uuid = said.ok();
+    for field in ["memory-dynamic-min", "memory-dynamic-max", "memory-static-max"] {
+        assert_eq!(host.vm_param(&uuid, field), (512 << 20).to_string(), "{field}");
+    }
+}

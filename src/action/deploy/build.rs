@@ -9,9 +9,10 @@ use crate::one::Vm;
 use crate::parallel;
 use crate::report::{self, Result};
 use crate::storage::fill::from_image;
-use crate::translate::{mark, vif};
+use crate::translate::{mark, memory, vif};
 use crate::undo::Undo;
-use crate::xe::{Uuid, Xe, network, outcome_unknown, vbd, vdi, vm, xe_error};
+use crate::xe::vm::MemoryLimits;
+use crate::xe::{Uuid, Xe, failed_with, network, outcome_unknown, vbd, vdi, vm, xe_error};
 use anyhow::{Context, anyhow};
 
 /// Makes the VM's record. It is marked and gets its name by the next call, [`fill`]'s first.
@@ -68,9 +69,7 @@ pub fn fill(xe: &Xe, undo: &Undo<'_>, pool: &Pool, vm: &Vm, plan: &Plan, uuid: &
     );
     let added =
         parallel::map(&pieces, |piece| match piece {
-            Piece::Memory => {
-                xe.run(&vm::memory_limits(uuid, &plan.memory)).map(drop).context("cannot set the VM's memory")
-            }
+            Piece::Memory => set_memory(xe, uuid, &plan.memory).context("cannot set the VM's memory"),
             Piece::Tpm => {
                 xe.run(&vm::create_vtpm(uuid)).map(drop).context("cannot give the VM a TPM (VM/TEMPLATE/TPM)")
             }
@@ -80,6 +79,19 @@ pub fn fill(xe: &Xe, undo: &Undo<'_>, pool: &Pool, vm: &Vm, plan: &Plan, uuid: &
                 .with_context(|| format!("NIC {}", nic.nic_id)),
         });
     added.into_iter().collect()
+}
+
+/// Sets the VM's memory, without room to grow where the pool has no dynamic memory control.
+pub fn set_memory(xe: &Xe, uuid: &Uuid, limits: &MemoryLimits) -> Result<()> {
+    let error = match xe.run(&vm::memory_limits(uuid, limits)) {
+        Err(error) if failed_with(&error, &["MEMORY_CONSTRAINT_VIOLATION_MAXPIN"]) => error,
+        other => return other.map(drop),
+    };
+    report::warn(format!(
+        "MEMORY_MAX: the VM starts without room for more memory, as XAPI lets it have no range ({})",
+        xe_error(&error).map_or_else(String::new, |xapi| xapi.params.join(", "))
+    ));
+    xe.run(&vm::memory_limits(uuid, &memory::pinned(limits))).map(drop)
 }
 
 enum Piece<'a> {

@@ -49,10 +49,10 @@ pub fn restart(xe: &Xe, pool: &Pool, vm: &Vm, plan: Plan, record: &vm::Vm) -> Re
 fn set_up(xe: &Xe, plan: &Plan, uuid: &Uuid) -> Result<()> {
     let (set, memory) = parallel::both(
         || xe.run(&vm::set(uuid).set_all(plan.params.iter().cloned())),
-        || xe.run(&vm::memory_limits(uuid, &plan.memory)),
+        || build::set_memory(xe, uuid, &plan.memory),
     );
     set.context("cannot set up the VM")?;
-    memory.map(drop).context("cannot set the VM's memory")
+    memory.context("cannot set the VM's memory")
 }
 
 /// A disk's VBD is marked when its bytes are all in its VDI: one that is not was being made by a driver that was
