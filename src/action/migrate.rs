@@ -10,6 +10,7 @@ use crate::xe::{PowerState, Uuid, Xe, host, vm, xe_error};
 use anyhow::{Context, bail, ensure};
 use folder::Folder;
 
+mod discs;
 mod folder;
 mod other_pool;
 mod storage_motion;

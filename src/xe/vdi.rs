@@ -141,6 +141,11 @@ pub fn copy_into(uuid: &Uuid, into: &Uuid) -> Call {
     call("vdi-copy").set("uuid", uuid).set("into-vdi-uuid", into)
 }
 
+/// A full copy in another SR, with its name and tags.
+pub fn copy_to(uuid: &Uuid, sr: &Uuid) -> Call {
+    call("vdi-copy").set("uuid", uuid).set("sr-uuid", sr)
+}
+
 pub fn add_tag(uuid: &Uuid, tag: &str) -> Call {
     call("vdi-param-add").set("uuid", uuid).set("param-name", "tags").set("param-key", tag)
 }

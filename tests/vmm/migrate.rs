@@ -97,8 +97,19 @@ fn disks_on_local_storage_move_with_the_vm() {
     let before = tags();
     assert!(before.1.contains(&format!("one-vm-{uuid}")), "{before:?}");
     host.forget_calls();
+    let disc = || {
+        let drive =
+            [format!("vm-uuid={uuid}"), "type=CD".into(), "params=vdi-uuid".into(), "--minimal".into()];
+        host.xe(&["vbd-list", &drive[0], &drive[1], &drive[2], &drive[3]])
+    };
+    let (disc_before, disc_bytes) = (disc(), host.vdi_bytes(&disc()));
     let said = host.on_vm("migrate", "migrate", &uuid);
     let now = tags();
+    // XAPI has taken it out of its drive, and the destination does not see where it was.
+    assert!(disc() != disc_before && host.vdi_bytes(&disc()) == disc_bytes, "{said:#?}");
+    assert_eq!(host.xe(&["vdi-list", &format!("uuid={disc_before}"), "--minimal"]), "");
+    let tagged = host.xe(&["vdi-list", &format!("tags:contains=one-vm-{uuid}"), "--minimal"]);
+    assert_eq!(tagged.split(',').count(), 3, "{tagged}");
     assert_ne!(now.0, before.0);
     assert_eq!((&now.1, &now.2), (&before.1, &before.2), "the disks are still known for the VM's");
     assert!(said.stderr.contains("INFO: the changes of the VM's disks are no longer tracked"), "{said:#?}");
@@ -119,6 +130,8 @@ fn disks_on_local_storage_move_with_the_vm() {
     assert_eq!(tags(), (before.0, own("0"), own("1")));
     let log = host.sim(&["log"]);
     assert!(!log.contains("secret"), "{log}");
+    host.on_vm("shutdown", "shutdown.3", &uuid).ok();
+    assert_eq!(host.xe(&["vdi-list", &format!("tags:contains=one-vm-{uuid}"), "--minimal"]), "");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! names. It keeps its uuid.
 
 use super::storage_motion::{self, Login};
-use super::{Job, arrived, ensure_running, tags};
+use super::{Job, arrived, discs, ensure_running, tags};
 use crate::action::identity::Identity;
 use crate::parallel;
 use crate::report::{self, Result};
@@ -29,6 +29,7 @@ pub fn run(job: &Job<'_>, vm: Option<&vm::Vm>, file: &str) -> Result<()> {
             folder.complete(xe)?;
         }
         tags::warn_of(tags::mend(&there, message, uuid));
+        discs::clear_left_behind(xe, message, uuid)?;
         return Ok(());
     };
     ensure_running(vm)?;
@@ -56,6 +57,7 @@ pub fn run(job: &Job<'_>, vm: Option<&vm::Vm>, file: &str) -> Result<()> {
     }
     moved?;
     tags::warn_of(tags::keep(&there, uuid, &disks));
+    discs::left_behind(xe, &disks);
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Migration of a VM together with its disks, where the destination does not see the storage they are on.
 
-use super::tags;
+use super::{discs, tags};
 use crate::one::{Conf, Message};
 use crate::parallel;
 use crate::report::{self, Result};
@@ -68,6 +68,7 @@ pub fn run(xe: &Xe, conf: &Conf, vm: &Uuid, dest: &Host, new_sr: Option<&Uuid>) 
     let sent = send(xe, vm, &migrate, &login);
     // The answer alone may have been lost.
     let kept = tags::keep(xe, vm, &before);
+    discs::put_back(xe, vm, &before, &dest.uuid, &seen, &target);
     if sent.is_ok() {
         tags::warn_of(kept);
     }

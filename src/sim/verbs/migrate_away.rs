@@ -79,6 +79,7 @@ fn way(here: &Pool, there: &Pool, call: &mut Call) -> Outcome<Way> {
 /// Makes the VM over there, and takes it away here. Gives back whose bytes are to be copied.
 fn send(here: &mut Pool, there: &mut Pool, way: &Way) -> Outcome<Vec<(String, String)>> {
     check(here, way)?;
+    let emptied = storage_motion::drives_to_empty(here, &way.vm, &way.srs);
     let mut vm = here.get(Class::Vm, &way.vm)?.clone();
     let running = vm.get("power-state") == "running";
     for field in ["resident-on", "affinity", "suspend-SR-uuid", "appliance"] {
@@ -90,7 +91,10 @@ fn send(here: &mut Pool, there: &mut Pool, way: &Way) -> Outcome<Vec<(String, St
     for vbd in here.referring_uuids(Class::Vbd, "vm-uuid", &way.vm) {
         let mut row = here.get(Class::Vbd, &vbd)?.clone();
         let vdi = row.get("vdi-uuid").to_owned();
-        if let Some((_, sr)) = way.srs.iter().find(|(known, _)| *known == vdi) {
+        if emptied.contains(&vbd) {
+            row.set("vdi-uuid", "");
+            row.set("empty", "true");
+        } else if let Some((_, sr)) = way.srs.iter().find(|(known, _)| *known == vdi) {
             let new = disk(here, there, way, &vdi, sr)?;
             row.set("vdi-uuid", new.clone());
             copied.push((vdi, new));
@@ -115,7 +119,7 @@ fn send(here: &mut Pool, there: &mut Pool, way: &Way) -> Outcome<Vec<(String, St
     if running {
         machine::begin(there, &way.vm, &way.host)?;
     }
-    leave(here, way)?;
+    leave(here, way, &copied)?;
     Ok(copied)
 }
 
@@ -153,14 +157,14 @@ fn disk(here: &Pool, there: &mut Pool, way: &Way, vdi: &str, sr: &str) -> Outcom
     Ok(uuid)
 }
 
-fn leave(here: &mut Pool, way: &Way) -> Outcome<()> {
+fn leave(here: &mut Pool, way: &Way, copied: &[(String, String)]) -> Outcome<()> {
     for class in [Class::Vbd, Class::Vif, Class::Console, Class::Vtpm] {
         for device in here.referring_uuids(class, "vm-uuid", &way.vm) {
             here.remove(class, &device);
         }
     }
     here.remove(Class::Vm, &way.vm);
-    for (vdi, _) in &way.srs {
+    for (vdi, _) in copied {
         storage::remove(here, vdi)?;
     }
     Ok(())

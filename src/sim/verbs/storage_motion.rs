@@ -1,7 +1,7 @@
 //! Migration with the disks: whom it asks, and where each disk goes (xapi `cli_operations.ml` `vm_migrate`,
 //! `xapi_vm_migrate.ml` `migrate_send`).
 
-use super::{machine, migrate, vdi};
+use super::{disc, machine, migrate, vdi};
 use crate::sim::arguments::Command;
 use crate::sim::call::Call;
 use crate::sim::lifecycle::{self, Op};
@@ -134,6 +134,22 @@ fn disks(pool: &Pool, vm: &str, given: &[(String, String)], host: &str) -> Outco
     Ok(mapping)
 }
 
+/// The CD drives whose disc would change its SR: XAPI moves no disc, and ejects it (xapi `find_cds_to_eject`).
+pub fn drives_to_empty(pool: &Pool, vm: &str, mapping: &[(String, String)]) -> Vec<String> {
+    let moves = |vbd: &&&Row| {
+        let vdi = pool.find(Class::Vdi, vbd.get("vdi-uuid"));
+        let to = |vdi: &Row| mapping.iter().find(|(known, _)| *known == vdi.uuid).map(|(_, sr)| sr.as_str());
+        vbd.get("type") == "CD" && vdi.is_some_and(|vdi| to(vdi) != Some(vdi.get("sr-uuid")))
+    };
+    let is_suspended = pool.find(Class::Vm, vm).is_some_and(|vm| vm.get("power-state") == "suspended");
+    let drives = pool.referring(Class::Vbd, "vm-uuid", vm);
+    drives.iter().filter(moves).filter(|_| !is_suspended).map(|vbd| vbd.uuid.to_string()).collect()
+}
+
+fn attached_nowhere(pool: &Pool, vm: &str, vdi: &str) -> bool {
+    pool.referring(Class::Vbd, "vm-uuid", vm).iter().all(|vbd| vbd.get("vdi-uuid") != vdi)
+}
+
 /// Sends one VM with its disks (xapi `migrate_send` within the pool).
 fn send(
     pool: &mut Pool,
@@ -151,8 +167,14 @@ fn send(
         return Err(refused("VM_HAS_CHECKPOINT", vec![pool.vm_param(vm)]));
     }
     let running = pool.get(Class::Vm, vm)?.get("power-state") == "running";
+    for drive in drives_to_empty(pool, vm, mapping) {
+        disc::eject_disc(pool, &drive)?;
+    }
     let mut moving = Vec::new();
     for (disk, sr) in mapping {
+        if attached_nowhere(pool, vm, disk) {
+            continue;
+        }
         let row = pool.get(Class::Vdi, disk)?;
         let (from, same) = (row.get("sr-uuid").to_owned(), row.get("sr-uuid") == sr);
         if storage::is_iso(pool, &from) {
