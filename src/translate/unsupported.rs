@@ -1,6 +1,7 @@
 //! What a template asks for and XAPI, or this release of the drivers, cannot give: said in the VM's log.
 
 use super::boot;
+use crate::one::nic::XCP;
 use crate::one::{Element, Nic, Vm};
 
 /// How many disks a VM may have by the configuration limits of XenServer and XCP-ng; XAPI takes a few more.
@@ -60,11 +61,7 @@ pub fn warnings(vm: &Vm) -> Vec<String> {
             "the VM has {discs} disks and discs: XenServer and XCP-ng support up to {SUPPORTED_DISKS}"
         ));
     }
-    let mut note = |place: &Element, name: &str, why: &str| {
-        if place.all(name).any(|given| !given.text.trim().is_empty() || !given.children.is_empty()) {
-            warnings.push(format!("{}/{name} is not honoured: {why}", place.path()));
-        }
-    };
+    let mut note = |place: &Element, name: &str, why: &str| warnings.extend(not_honoured(place, name, why));
     for (name, why) in TEMPLATE {
         note(&vm.template, name, why);
     }
@@ -78,11 +75,7 @@ pub fn warnings(vm: &Vm) -> Vec<String> {
             note(disk, name, "the storage repository decides");
         }
     }
-    for nic in vm.template.all("NIC") {
-        for (name, why) in NIC {
-            note(nic, name, why);
-        }
-    }
+    warnings.extend(vm.template.all("NIC").flat_map(of_nic));
     for disk in &vm.disks {
         for (name, _) in &disk.io_limits {
             warnings.push(format!("{}/{name} is not honoured: XAPI limits no disk's traffic", disk.path));
@@ -119,6 +112,18 @@ pub fn warnings(vm: &Vm) -> Vec<String> {
         foreign.map(|raw| format!("VM/TEMPLATE/RAW is for {}, not for xcp: left out", raw.text("TYPE"))),
     );
     warnings
+}
+
+/// The same for a NIC alone. The network driver gives the networks that it makes their MTU.
+pub fn of_nic(nic: &Element) -> Vec<String> {
+    let is_made = nic.text("VN_MAD") == XCP && !nic.text("VLAN_ID").is_empty();
+    let wanted = NIC.into_iter().filter(|(name, _)| !(is_made && *name == "MTU"));
+    wanted.filter_map(|(name, why)| not_honoured(nic, name, why)).collect()
+}
+
+fn not_honoured(place: &Element, name: &str, why: &str) -> Option<String> {
+    let is_given = place.all(name).any(|given| !given.text.trim().is_empty() || !given.children.is_empty());
+    is_given.then(|| format!("{}/{name} is not honoured: {why}", place.path()))
 }
 
 /// What a device is asked to be and XAPI has none of.

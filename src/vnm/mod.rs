@@ -19,7 +19,7 @@ use crate::one::Nic;
 use crate::parallel;
 use crate::report::{self, Result};
 use crate::translate::filter::{Filter, KEY, NONE};
-use crate::translate::vif;
+use crate::translate::{unsupported, vif};
 use crate::xe::network::{self, Network, Vif};
 use crate::xe::{Uuid, Xe};
 use anyhow::{Context, bail, ensure};
@@ -242,8 +242,9 @@ fn update_nic(caller: &Caller, request: &Request, words: &[String]) -> Result<()
     let (vifs, networks) = parallel::both(|| Vif::of_vm(&xe, &deploy_id), || Network::all(&xe));
     let (vifs, networks) = (vifs?, networks?);
     let mut left = Vec::new();
-    for Asked { nic, .. } in of_vnet {
+    for Asked { nic, element } in of_vnet {
         let Some(vif) = request::vif_of(nic, &vifs) else { continue };
+        unsupported::of_nic(element).iter().for_each(report::warn);
         xe.run(&network::set_vif(&vif.uuid).set_all(vif::limit(nic)))
             .with_context(|| format!("cannot set the limit of NIC {}", nic.nic_id))?;
         let network = nic_network::of(&xe, &networks, nic)?;

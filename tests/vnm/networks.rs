@@ -208,10 +208,25 @@ fn update_nic_sets_what_the_guest_may_send() {
     let host = Host::new();
     let vm = host.deploy().ok();
     let text = document("fw-update_nic").replace("02:00:c0:a8:3d:0a", "02:00:c0:a8:0a:0a");
-    run(&host, "update_nic", &[&vm, "2"], &text).ok();
+    let text = text.replacen("<NIC>", "<NIC><INBOUND_AVG_BW>100</INBOUND_AVG_BW>", 1);
+    let told = run(&host, "update_nic", &[&vm, "2"], &text);
+    assert!(told.code == Some(0) && told.stderr.contains("INBOUND_AVG_BW is not honoured"), "{told:?}");
     let vif = host.xe(&["vif-list", &format!("vm-uuid={vm}"), "--minimal"]);
     let params = host.xe(&["vif-param-get", &format!("uuid={vif}"), "param-name=qos_algorithm_params"]);
     assert!(params.contains("kbps: 2000"), "{params}");
+}
+
+#[test]
+fn a_vm_that_was_off_starts_on_the_vlan_that_its_network_has_by_now() {
+    let host = Host::new();
+    let vm = deploy(&host);
+    // Its record stays while it is off.
+    host.xe(&["vm-param-set", &format!("uuid={vm}"), "blocked-operations:destroy=true"]);
+    host.on_vm("shutdown", "shutdown", &vm).ok();
+    let later = deployment().with("<VLAN_ID><![CDATA[50]]>", "<VLAN_ID><![CDATA[51]]>");
+    assert_eq!(host.deploy_document("xcp-a", &later.stdin).ok(), vm);
+    let network = host.xe(&["vif-list", &format!("vm-uuid={vm}"), "params=network-uuid", "--minimal"]);
+    assert_eq!(host.xe(&["network-list", "name-label=one-xenbr0.51", "--minimal"]), network);
 }
 
 #[test]
