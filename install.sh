@@ -175,7 +175,7 @@ find_binary() {
         for binary in "$here/target/dist/one-xcp" "$here/target/release/one-xcp" "$here/one-xcp" ''; do
             [ ! -f "$binary" ] || break
         done
-        [ "$binary" ] || fail "there is no one-xcp beside install.sh: build it as README.md says, and give --binary FILE"
+        [ "$binary" ] || fail "there is no one-xcp beside install.sh: build it as docs/install.md says, and give --binary FILE"
     fi
     case $binary in
     /*) ;;
@@ -204,7 +204,7 @@ tell_age() {
     needed=$(grep -aoE 'GLIBC_2[.][0-9]+' -- "$binary" | sort -u -t. -k2n | tail -n 1)
     needed=${needed#GLIBC_2.}
     [ "${needed:-0}" -le 17 ] || note "It needs glibc 2.$needed and does not start in a dom0 of XCP-ng 8, which has" \
-        "2.17: for such hosts build it as README.md says, and install it with --binary FILE."
+        "2.17: for such hosts build it as docs/install.md says, and install it with --binary FILE."
 }
 
 # What drivers on the front-end can only ask the hosts over TLS.

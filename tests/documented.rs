@@ -1,4 +1,4 @@
-//! What the README says and a program can check.
+//! What the README and the pages in `docs/` say and a program can check.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::fs;
@@ -29,10 +29,10 @@ fn sources(folder: &Path, text: &mut String) {
 
 #[test]
 fn the_table_of_settings_holds_every_setting_with_its_default() {
-    let readme = read("README.md");
+    let settings = read("docs/settings.md");
     let file = read("remotes/etc/vmm/xcp/xcprc");
     let mut named = Vec::new();
-    for row in rows(&readme, "## Settings") {
+    for row in rows(&settings, "# Settings") {
         let name = row[0].trim_matches('`');
         let default = match row[1].trim_matches('`') {
             "empty" => "",
@@ -54,7 +54,7 @@ fn the_table_of_settings_holds_every_setting_with_its_default() {
 #[test]
 fn every_script_that_is_said_to_work_is_installed() {
     let links = one_xcp::links::all();
-    for row in rows(&read("README.md"), "## What works") {
+    for row in rows(&read("docs/actions.md"), "## Scripts") {
         let names = row[0].split(", ").filter_map(|name| name.strip_prefix('`')?.strip_suffix('`'));
         for name in names {
             assert!(links.contains(&format!("vmm/xcp/{name}")), "{name}");
@@ -66,11 +66,43 @@ fn every_script_that_is_said_to_work_is_installed() {
 fn every_error_that_is_explained_can_happen() {
     let mut code = String::new();
     sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut code);
-    for row in rows(&read("README.md"), "## When something fails") {
+    for row in rows(&read("docs/troubleshooting.md"), "## Errors and what to do") {
         for piece in row[0].trim_matches('`').split('…').map(|piece| piece.trim_matches([' ', ';'])) {
             assert!(piece.len() < 2 || code.contains(piece), "no code says {piece:?}");
         }
     }
+}
+
+#[test]
+fn the_readme_is_short_and_its_links_lead_somewhere() {
+    let readme = read("README.md");
+    assert!(readme.lines().count() <= 120, "{} lines", readme.lines().count());
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages = vec![(folder.to_owned(), readme)];
+    for entry in fs::read_dir(folder.join("docs")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "md") {
+            pages.push((folder.join("docs"), fs::read_to_string(path).unwrap()));
+        }
+    }
+    for (folder, page) in &pages {
+        for link in page.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            let (file, place) = link.split_once('#').unwrap_or((link, ""));
+            if file.starts_with("http") || file.is_empty() {
+                continue;
+            }
+            let there = fs::read_to_string(folder.join(file)).unwrap_or_default();
+            assert!(!there.is_empty(), "no file {link}");
+            let is_place = |line: &str| line.starts_with('#') && anchor(line) == place;
+            assert!(place.is_empty() || there.lines().any(is_place), "no heading {link}");
+        }
+    }
+}
+
+/// The name by which a page's heading is linked to.
+fn anchor(heading: &str) -> String {
+    let words = heading.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+    words.chars().filter(|letter| letter.is_alphanumeric() || *letter == '-' || *letter == '_').collect()
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn release(root: &Path) -> Option<Finding> {
     let said = match process::output(Command::new(&program).arg("--version"), LIMIT) {
         Ok(said) => String::from_utf8_lossy(&said.stdout).trim().to_owned(),
         Err(why) => {
-            let advice = "it may be built for another system: see README, Installing";
+            let advice = "it may be built for another system: see docs/install.md, Building for the hosts";
             return Some(Finding::mend(SUBJECT, format!("{why:#}"), advice));
         }
     };
