@@ -6,10 +6,12 @@ use super::leave::write_back;
 use super::suspending::{find, is_not_running, refusal};
 use super::{Caller, console, vm_folder};
 use crate::one::Message;
+use crate::parallel;
 use crate::report::{self, Result};
 use crate::undo::Undo;
+use crate::xe::host::{self, Host};
 use crate::xe::{PowerState, Uuid, Xe, vm};
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use std::path::PathBuf;
 
 /// Suspend a VM; its memory goes to the pool's suspend SR.
@@ -44,7 +46,12 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     identity.check_and_mark(&xe, &vm)?;
     let undo = Undo::new(&xe);
     let suspended = match vm.power_state {
-        PowerState::Running => suspend(&xe, &undo, &vm)?,
+        PowerState::Running => {
+            if let Some(to) = message.as_ref().and_then(|message| message.vm.cold_migration_to()) {
+                check_destination(&xe, &vm, to)?;
+            }
+            suspend(&xe, &undo, &vm)?
+        }
         PowerState::Suspended => {
             report::info(format!("VM {} is suspended already", vm.uuid));
             vm
@@ -59,6 +66,20 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     undo.keep();
     console::close(&suspended.uuid);
     Ok(String::new())
+}
+
+/// A VM that could not go on where a cold migration takes it would stay suspended, and OpenNebula has no way back.
+fn check_destination(xe: &Xe, vm: &vm::Vm, to: &str) -> Result<()> {
+    let (hosts, possible) = parallel::both(|| Host::all(xe), || vm::possible_hosts(xe, &vm.uuid));
+    let (hosts, possible) = (hosts?, possible?);
+    let host = host::named(&hosts, to)?;
+    ensure!(
+        possible.contains(&host.uuid),
+        "VM {} stays where it is: XAPI does not let it go on on {to} (storage, networks, memory or CPUs: xe \
+         diagnostic-vm-status uuid={0} tells which); a live migration takes disks on local storage along",
+        vm.uuid
+    );
+    Ok(())
 }
 
 /// Where the call fails, the VM's state tells whether it has done its work.

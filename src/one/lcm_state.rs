@@ -7,6 +7,8 @@ pub struct LcmState(pub u32);
 impl LcmState {
     /// `BOOT`: the VM's first deployment, from disks that were just made of its images.
     pub const BOOT: LcmState = LcmState(2);
+    /// `SAVE_MIGRATE`: a cold migration begins; the message's last history record is the destination's.
+    pub const SAVE_MIGRATE: LcmState = LcmState(7);
     /// `SHUTDOWN`: the VM is terminated after this; only persistent disks are wanted.
     pub const SHUTDOWN: LcmState = LcmState(12);
     /// `CLEANUP_RESUBMIT`: `recover --recreate`; the VM begins anew from its images.

@@ -25,6 +25,8 @@ pub struct Vm {
     pub context: Option<ContextDisc>,
     /// The system datastore of the last history record.
     pub ds_id: Option<u32>,
+    /// The host of the last history record.
+    pub last_host: String,
     /// TEMPLATE and USER_TEMPLATE, for what only one translation looks at.
     pub template: Element,
     pub user_template: Element,
@@ -67,10 +69,19 @@ impl Vm {
             snapshotted_disks: snapshotted_disks(&vm)?,
             nics: Nic::all(&template)?,
             context,
-            ds_id: last_datastore(&vm)?,
+            ds_id: last_history(&vm)
+                .map_or(Ok(None), |last| last.get("DS_ID"))
+                .context("the VM's history")?,
+            last_host: last_history(&vm).map(|last| last.text("HOSTNAME").to_owned()).unwrap_or_default(),
             user_template,
             template,
         })
+    }
+
+    /// The host that a cold migration takes the VM to, while it is being saved for that (VirtualMachineManager.cc
+    /// `trigger_save`: only HOST of the message is the one it leaves).
+    pub fn cold_migration_to(&self) -> Option<&str> {
+        (self.lcm_state == LcmState::SAVE_MIGRATE && !self.last_host.is_empty()).then_some(&*self.last_host)
     }
 
     /// An attribute that OpenNebula's core does not know: it may stand in either template.
@@ -98,8 +109,6 @@ fn snapshotted_disks(vm: &Element) -> Result<Vec<u32>> {
     of.map(|snapshots| snapshots.need("DISK_ID")).collect()
 }
 
-fn last_datastore(vm: &Element) -> Result<Option<u32>> {
-    let Some(records) = vm.all("HISTORY_RECORDS").next() else { return Ok(None) };
-    let last = records.all("HISTORY").next_back();
-    last.map_or(Ok(None), |history| history.get("DS_ID")).context("the VM's history")
+fn last_history(vm: &Element) -> Option<&Element> {
+    vm.all("HISTORY_RECORDS").next()?.all("HISTORY").next_back()
 }

@@ -109,6 +109,14 @@ pub fn current_operations(xe: &Xe, uuid: &Uuid) -> Result<Vec<String>> {
     }
 }
 
+/// The hosts that XAPI would run the VM on now: storage, networks, memory, CPUs (xapi xapi_vm_helpers.ml
+/// `get_possible_hosts_for_vm`).
+pub fn possible_hosts(xe: &Xe, uuid: &Uuid) -> Result<Vec<Uuid>> {
+    let get = call("vm-param-get").set("uuid", uuid).set("param-name", "possible-hosts");
+    let text = xe.run(&get)?;
+    text.trim().split("; ").filter(|uuid| !uuid.is_empty()).map(str::parse).collect()
+}
+
 /// Makes a halted VM out of a template (by uuid or name-label); the template's own disks, if it has any, go on
 /// this SR, else on the pool's default SR.
 pub fn install(template: &str, name_label: &str, sr: Option<&Uuid>) -> Call {

@@ -192,6 +192,11 @@ fn suspend_restore_and_restart() {
         RecordedAction::load(action, action).run(&host, &uuid).ok();
         at_most(&host, all, in_a_row);
     }
+    host.on_vm("cancel", "cancel", &uuid).ok();
+    let uuid = host.deploy().ok();
+    host.forget_calls();
+    RecordedAction::load("save", "save.2").run(&host, &uuid).ok();
+    at_most(&host, 5, 4);
     host.forget_calls();
     let checkpoint = "/var/lib/one//datastores/0/1/checkpoint";
     let message = Recorded::load("restore").stdin;

@@ -68,6 +68,27 @@ fn after_a_cold_migration_it_goes_on_on_another_host() {
 }
 
 #[test]
+fn a_cold_migration_to_a_host_that_does_not_see_the_disks_is_refused_while_the_vm_runs() {
+    let host = Host::new();
+    let local = host.xe(&["sr-list", "name-label=Local storage", "host=xcp-a", "--minimal"]);
+    let host = host.set("DEFAULT_SR", &local);
+    let uuid = host.deploy().ok();
+    let before = host.dump();
+    let to = |name: &str| save("save.2").with("<HOSTNAME>xcp-a<", &format!("<HOSTNAME>{name}<"));
+    let wrong = to("xcp-b").run(&host, &uuid).failure();
+    assert!(wrong.contains(&format!("VM {uuid} stays where it is")), "{wrong}");
+    assert!(wrong.contains("on xcp-b (storage") && wrong.contains("a live migration takes"), "{wrong}");
+    assert_eq!(host.dump(), before);
+    assert!(!host.vm_folder(0, 1).join("checkpoint").exists());
+    let stranger = to("xcp-z").run(&host, &uuid).failure();
+    assert!(stranger.contains("xcp-z"), "{stranger}");
+    assert_eq!(host.dump(), before);
+    // Suspended where it is, it does not matter.
+    save("save.3").run(&host, &uuid).ok();
+    assert_eq!(state(&host, &uuid), "suspended");
+}
+
+#[test]
 fn from_the_front_end_it_is_the_same() {
     let (host, uuid) = running();
     save("save").run_from_front_end(&host, &uuid).ok();
