@@ -1,7 +1,7 @@
 //! Each action compares the record that DEPLOY_ID names with the VM of its message: a record of somebody else's stays
 //! as it is, and the reason is said.
 use crate::bad_input_each::{ACTIONS, RECORDED_UUID};
-use crate::common::{Host, Recorded, Said, data_disk, sparse_file};
+use crate::common::{Host, PROGRAM, Recorded, Said, data_disk, sparse_file};
 use std::fs;
 
 /// OS/UUID of the recorded VM 1.
@@ -199,7 +199,7 @@ fn probe(host: &Host, folder: &str, name: &str) -> String {
     let link = host.path(&format!("remotes/im/xcp-probes.d/{folder}/{name}"));
     fs::create_dir_all(link.parent().unwrap()).unwrap();
     if !link.exists() {
-        std::os::unix::fs::symlink(crate::common::PROGRAM, &link).unwrap();
+        std::os::unix::fs::symlink(PROGRAM, &link).unwrap();
     }
     let document = Recorded::load("run_monitord_client").stdin;
     crate::common::said(host.command(link).args(["xcp", "0", "xcp-a"]), &document).ok()
@@ -246,6 +246,24 @@ fn a_number_that_comes_again_gets_nothing_of_the_old_machine() {
         assert_eq!(host.vm_param(&new, "power-state"), "running", "the other one");
         assert_eq!(host.xe(&["vm-list", &format!("uuid={old}"), "--minimal"]), "");
     }
+}
+
+#[test]
+fn gc_names_the_old_machine_and_what_removes_it() {
+    let host = Host::new();
+    let old = host.deploy().ok();
+    host.xe(&["vm-shutdown", &format!("uuid={old}"), "force=true"]);
+    let new = deploy_other_machine(&host, "").ok();
+    let list = "<VM_POOL><VM><ID>1</ID><STATE>3</STATE></VM></VM_POOL>";
+    let mut gc = host.command(PROGRAM);
+    let shown = crate::common::said(gc.args(["gc", "--vms-of", "-", "--yes"]), list.as_bytes()).ok();
+    let advice = format!("one-xcp cancel {old} --discard");
+    assert!(shown.contains(&format!("kept     VM {old} of VM 1")) && shown.contains(&advice), "{shown}");
+    assert_eq!(host.vm_param(&old, "power-state"), "halted");
+    host.one_xcp(&["cancel", &old, "--discard"]).ok();
+    assert_eq!(host.xe(&["vm-list", &format!("uuid={old}"), "--minimal"]), "");
+    assert_eq!(host.vm_param(&new, "power-state"), "running");
+    assert_eq!(host.vdi_start(&host.vdi_in(&new, "0")), "boot");
 }
 
 #[test]

@@ -100,6 +100,11 @@ impl Machine {
     pub fn is_halted(&self) -> bool {
         self.vm.power_state == PowerState::Halted
     }
+
+    /// Neither halted nor suspended.
+    pub fn is_awake(&self) -> bool {
+        !self.is_halted() && self.vm.power_state != PowerState::Suspended
+    }
 }
 
 fn more(xe: &Xe) -> Result<HashMap<Uuid, More>> {

@@ -21,6 +21,9 @@ impl Judge<'_> {
         if machine.vm.power_state == PowerState::Suspended && claim == Claim::Unclaimed {
             return self.whole(pool, machine, &Vbd::of_vm(self.xe, uuid)?, SUSPENDED).map(Some);
         }
+        if claim != Claim::Unclaimed && is_superseded(pool, machine) && !machine.is_awake() {
+            return Ok(Some(superseded(machine)));
+        }
         if !machine.is_halted() {
             return Ok((self.said(vm_id) == Claim::Unclaimed).then(|| awake(machine)));
         }
@@ -58,6 +61,24 @@ impl Judge<'_> {
         }
         Ok(Leftover::remove(Kind::Vm, uuid, vm_id, why, Removal::Whole(disks)))
     }
+}
+
+/// Whether a VM of the same number has been deployed that is another machine (OS/UUID).
+fn is_superseded(pool: &Inventory, machine: &Machine) -> bool {
+    let uuid = machine.vm.uuid.to_string();
+    let names = |newer: &Machine| {
+        let superseded = newer.vm.other_config(mark::SUPERSEDES).unwrap_or_default();
+        superseded.split(',').any(|one| one == uuid)
+    };
+    pool.ours.iter().any(names)
+}
+
+/// It may be a VM of another OpenNebula that is still there, which no list of this one can tell.
+fn superseded(machine: &Machine) -> Leftover {
+    let why = "it is a VM of another OpenNebula, or of an earlier one, and off; this one has another VM of that number";
+    let uuid = &machine.vm.uuid;
+    let advice = format!("if no OpenNebula has it any more: one-xcp cancel {uuid} --discard");
+    Leftover::keep(Kind::Vm, uuid, machine.vm_id, why, advice)
 }
 
 /// Its guest may be at work for somebody.
