@@ -9,6 +9,7 @@ use crate::translate::mark;
 use crate::xe::{PowerState, Uuid, Xe, host, vm, xe_error};
 use anyhow::{Context, bail, ensure};
 use folder::Folder;
+use std::path::{Path, PathBuf};
 
 mod discs;
 mod folder;
@@ -109,6 +110,7 @@ impl Job<'_> {
                 folder.complete(xe)?;
             }
             tags::warn_of(tags::mend(xe, self.message, &vm.uuid));
+            mark_datastore(xe, self.conf, vm, self.message);
             return Ok(());
         }
         ensure_running(vm)?;
@@ -124,7 +126,7 @@ impl Job<'_> {
             folder.take_back(xe, &vm.uuid, (!stays).then_some(dest), error);
         }
         moved?;
-        tell_datastore(xe, vm, self.message);
+        mark_datastore(xe, self.conf, vm, self.message);
         Ok(())
     }
 
@@ -166,17 +168,28 @@ fn arrived(xe: &Xe, uuid: &Uuid, dest: &host::Host, moved: Result<()>) -> Result
     Err(explained(error, &dest.name_label))
 }
 
-/// The mark of the system datastore follows the VM.
-fn tell_datastore(xe: &Xe, vm: &vm::Vm, message: Option<&Message>) {
-    let Some(ds_id) = message.and_then(|message| message.vm.ds_id).map(|ds_id| ds_id.to_string()) else {
-        return;
-    };
-    if vm.other_config(mark::DS_ID).is_none_or(|before| before == ds_id) {
+/// The marks of the system datastore and of the VM's folder there follow the VM, which this pool has now.
+fn mark_datastore(xe: &Xe, conf: &Conf, vm: &vm::Vm, message: Option<&Message>) {
+    let Some(message) = message else { return };
+    let ds_id = message.vm.ds_id.map(|ds_id| (format!("other-config:{}", mark::DS_ID), ds_id.to_string()));
+    let ds_id = ds_id.filter(|(_, ds_id)| vm.other_config(mark::DS_ID).is_some_and(|before| before != ds_id));
+    // Only a VM with persistent disks in files has it.
+    let before = vm.other_config(mark::FOLDER).filter(|before| !before.is_empty());
+    let folder = before.and_then(|before| {
+        // By its parts: OpenNebula writes two slashes here and there.
+        let now = folder::target(conf, message).filter(|now| now != Path::new(before))?;
+        mark::folder_mark(&now.components().collect::<PathBuf>())
+    });
+    let marks: Vec<(String, String)> = ds_id.into_iter().chain(folder).collect();
+    if marks.is_empty() {
         return;
     }
-    let marked = vm::set(&vm.uuid).set(format!("other-config:{}", mark::DS_ID), ds_id);
-    if let Err(error) = xe.run(&marked) {
-        report::warn(format!("VM {} keeps the mark of its old datastore: {error:#}", vm.uuid));
+    if let Err(error) = xe.run(&vm::set(&vm.uuid).set_all(marks)) {
+        report::warn(format!(
+            "VM {} keeps the marks of its old datastore, and its disks are not written back should its guest power \
+             itself off: migrate it there once more: {error:#}",
+            vm.uuid
+        ));
     }
 }
 

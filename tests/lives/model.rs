@@ -422,6 +422,9 @@ impl World {
         if said.code == Some(0) {
             fs::remove_dir_all(self.folder(slot)).unwrap();
             self.slots[slot].host = to;
+            // On real hosts it is the same path.
+            let mark = format!("other-config:one_folder={}", self.folder(slot).display());
+            self.host.xe(&["vm-param-set", &format!("uuid={uuid}"), &mark]);
         }
         said
     }

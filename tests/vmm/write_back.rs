@@ -83,6 +83,25 @@ fn a_disk_that_was_attached_later_is_written_too() {
 }
 
 #[test]
+fn after_a_migration_to_another_datastore_the_file_there_is_written() {
+    let host = Host::new();
+    let uuid = deploy(&host).ok();
+    let message = Recorded::load("migrate")
+        .with("datastores/0/1</DISK_TARGET_PATH>", "datastores/100/1</DISK_TARGET_PATH>")
+        .with("<DS_ID>0</DS_ID>", "<DS_ID>100</DS_ID>");
+    host.run("migrate", &[&uuid, "xcp-a", "xcp-a", "1", "xcp-a"], &message.stdin).ok();
+    fs::remove_dir_all(host.vm_folder(0, 1)).unwrap();
+    host.write_vdi(&host.vdi_in(&uuid, "0"), 1 << 20, WORDS);
+    power_off(&host, &uuid);
+    run(&host, &uuid).ok();
+    let bytes = fs::read(host.vm_folder(100, 1).join("disk.0")).unwrap();
+    assert!(bytes[1 << 20..].starts_with(WORDS));
+    let mark =
+        host.xe(&["vm-param-get", &format!("uuid={uuid}"), "param-name=other-config", "param-key=one_ds_id"]);
+    assert_eq!(mark, "100");
+}
+
+#[test]
 fn a_vm_without_persistent_disks_has_nothing_to_write() {
     let host = Host::new();
     let uuid = host.deploy().ok();

@@ -12,7 +12,7 @@ use crate::xe::{Uuid, Xe, host::Host, outcome_unknown, vm, xe_error};
 use anyhow::{Context, Error};
 use std::cell::Cell;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 /// The file of a datastore's folder by which OpenNebula knows that the datastore is in use on a host.
@@ -20,6 +20,12 @@ const MONITOR: &str = ".monitor";
 
 /// The longest such file; it names a transfer manager.
 const LONGEST_BYTES: usize = 200;
+
+/// Where the VM's folder is after the migration. None if there is no way to tell.
+pub fn target(conf: &Conf, message: &Message) -> Option<PathBuf> {
+    let told = message.target_folder.as_deref().or(message.vm_folder.as_deref());
+    conf.vm_folder(message.vm.ds_id, message.vm.vm_id, told)
+}
 
 /// A VM's folder that the destination has to get.
 pub struct Folder {
@@ -45,10 +51,8 @@ impl Folder {
         if store.tm_mad == "xcp" {
             return Ok(None);
         }
-        let (old_ds_id, new_ds_id) = (store.ds_id.or(message.vm.ds_id), message.vm.ds_id);
-        let from = conf.vm_folder(old_ds_id, vm_id, message.vm_folder.as_deref());
-        let to = message.target_folder.as_deref().or(message.vm_folder.as_deref());
-        let (Some(from), Some(to)) = (from, conf.vm_folder(new_ds_id, vm_id, to)) else { return Ok(None) };
+        let from = conf.vm_folder(store.ds_id.or(message.vm.ds_id), vm_id, message.vm_folder.as_deref());
+        let (Some(from), Some(to)) = (from, target(conf, message)) else { return Ok(None) };
         let is_one_machine = on_front_end || args.src_host == args.dest_host;
         let is_seen = is_one_machine || store.is_shared.unwrap_or(true);
         if is_seen && is_same(&from, &to) {

@@ -2,7 +2,7 @@
 //! names. It keeps its uuid.
 
 use super::storage_motion::{self, Login};
-use super::{Job, arrived, discs, ensure_running, tags};
+use super::{Job, arrived, discs, ensure_running, mark_datastore, tags};
 use crate::action::identity::Identity;
 use crate::parallel;
 use crate::report::{self, Result};
@@ -24,11 +24,12 @@ pub fn run(job: &Job<'_>, vm: Option<&vm::Vm>, file: &str) -> Result<()> {
         .with_context(|| format!("{dest_name} is no host of this pool, and its own pool cannot be asked"))?;
     let dest = host::named(&hosts, dest_name).context("the destination")?;
     let Some(vm) = vm else {
-        already_there(&there, job.identity, uuid, dest)?;
+        let vm = already_there(&there, job.identity, uuid, dest)?;
         if let Some(folder) = job.folder()? {
             folder.complete(xe)?;
         }
         tags::warn_of(tags::mend(&there, message, uuid));
+        mark_datastore(&there, conf, &vm, message);
         discs::clear_left_behind(xe, message, uuid)?;
         return Ok(());
     };
@@ -57,12 +58,13 @@ pub fn run(job: &Job<'_>, vm: Option<&vm::Vm>, file: &str) -> Result<()> {
     }
     moved?;
     tags::warn_of(tags::keep(&there, uuid, &disks));
+    mark_datastore(&there, conf, vm, message);
     discs::left_behind(xe, &disks);
     Ok(())
 }
 
 /// Done again, the VM is there already.
-fn already_there(there: &Xe, identity: &Identity, uuid: &Uuid, dest: &Host) -> Result<()> {
+fn already_there(there: &Xe, identity: &Identity, uuid: &Uuid, dest: &Host) -> Result<vm::Vm> {
     let vm = vm::Vm::find(there, uuid)?
         .with_context(|| format!("neither this pool nor that of {} has the VM {uuid}", dest.name_label))?;
     identity.check(&vm)?;
@@ -73,7 +75,7 @@ fn already_there(there: &Xe, identity: &Identity, uuid: &Uuid, dest: &Host) -> R
         dest.name_label
     );
     report::info(format!("VM {uuid} already runs on {}", dest.name_label));
-    Ok(())
+    Ok(vm)
 }
 
 /// For each VIF of the VM the network over there that has the same name, or else is on the same bridge.
