@@ -96,18 +96,9 @@ pub const XCP: &str = "xcp";
 /// The element of an alias.
 pub const ALIAS: &str = "NIC_ALIAS";
 
-/// Those that virtual routers share are a guest's, too (security_groups_iptables.rb `nic_pre`).
-const IPV4: [&str; 2] = ["IP", "VROUTER_IP"];
-const IPV6: [&str; 8] = [
-    "IP6_LINK",
-    "IP6_ULA",
-    "IP6_GLOBAL",
-    "IP6",
-    "VROUTER_IP6_LINK",
-    "VROUTER_IP6_ULA",
-    "VROUTER_IP6_GLOBAL",
-    "VROUTER_IP6",
-];
+/// Not those that virtual routers share (VROUTER_IP): oned lets everybody write them into a template.
+const IPV4: [&str; 1] = ["IP"];
+const IPV6: [&str; 4] = ["IP6_LINK", "IP6_ULA", "IP6_GLOBAL", "IP6"];
 
 fn numbers(list: &str) -> Vec<String> {
     list.split(',').map(str::trim).filter(|number| !number.is_empty()).map(str::to_owned).collect()

@@ -2,6 +2,7 @@
 //! it; what cannot be is refused here, where the network's owner sees it.
 
 use super::refusal;
+use crate::action::nic_network;
 use crate::one::{Element, input};
 use crate::report::Result;
 use crate::xe::vlan::TAGS;
@@ -16,7 +17,8 @@ pub fn create() -> Result<()> {
 }
 
 fn check(vnet: &Element) -> Result<()> {
-    for part in std::iter::once(vnet).chain(vnet.all("TEMPLATE")) {
+    let parts = || std::iter::once(vnet).chain(vnet.all("TEMPLATE"));
+    for part in parts() {
         refusal::check(part)?;
         let vlan_id: Option<u32> = part.get("VLAN_ID")?;
         if let Some(tag) = vlan_id {
@@ -34,6 +36,8 @@ fn check(vnet: &Element) -> Result<()> {
             part.path()
         );
     }
+    let has = |name: &str| parts().any(|part| !part.text(name).is_empty());
+    ensure!(!has("PHYDEV") || has("VLAN_ID"), "VNET/PHYDEV: {}", nic_network::PHYDEV_ALONE);
     Ok(())
 }
 
@@ -59,6 +63,10 @@ mod tests {
             (
                 "<OUTER_VLAN_ID>7</OUTER_VLAN_ID>",
                 "VNET/OUTER_VLAN_ID: XAPI has no VXLAN but with a network controller",
+            ),
+            (
+                "<PHYDEV>eth0</PHYDEV><VLAN_ID/>",
+                "VNET/PHYDEV: without a VLAN_ID name the network by BRIDGE (its bridge, name-label or uuid)",
             ),
             (
                 "<VLAN_ID/><VLAN_ID_AUTOMATIC>1</VLAN_ID_AUTOMATIC>",

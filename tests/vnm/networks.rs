@@ -195,12 +195,43 @@ fn what_cannot_be_is_refused_by_its_name_and_changes_nothing() {
             "VM/TEMPLATE/NIC/CVLANS: XAPI has no",
         ),
         ("<PHYDEV><![CDATA[eth0]]></PHYDEV>", "", "VM/TEMPLATE/NIC/BRIDGE: no network of the pool has"),
+        (
+            "<VLAN_ID><![CDATA[50]]>",
+            "<MTU>68</MTU><VLAN_ID><![CDATA[50]]>",
+            "VM/TEMPLATE/NIC/MTU is 68: a network has one from 1280 to 9216",
+        ),
     ] {
         let text = document("802.1Q-pre").replace(from, to);
         let error = run(&host, "pre", &[], &text).failure();
         assert!(error.starts_with(&format!("vnm pre: {why}")), "{error}");
         host.is_as(&before);
     }
+}
+
+/// oned.conf restricts NIC/BRIDGE and NIC/VLAN_ID, but not NIC/PHYDEV.
+#[test]
+fn a_phydev_in_a_tenants_template_leads_nowhere_else() {
+    let host = Host::new();
+    let other = "<PHYDEV><![CDATA[eth1]]></PHYDEV>";
+    let nic = |bridge: &str, vlan: &str| {
+        Recorded::load("deploy")
+            .with("<VN_MAD><![CDATA[dummy]]></VN_MAD>", "<VN_MAD><![CDATA[xcp]]></VN_MAD>")
+            .with("<BRIDGE><![CDATA[xenbr0]]></BRIDGE>", &format!("<BRIDGE>{bridge}</BRIDGE>{other}{vlan}"))
+    };
+    let network =
+        |vm: &str| host.xe(&["vif-list", &format!("vm-uuid={vm}"), "params=network-name-label", "--minimal"]);
+    let on_bridge = host.xe(&["network-list", "bridge=xenbr0", "params=name-label", "--minimal"]);
+    let vm = host.deploy_document("xcp-a", &nic("xenbr0", "").stdin).ok();
+    assert_eq!(network(&vm), on_bridge);
+    host.on_vm("cancel", "cancel", &vm).ok();
+    let vm = host.deploy_document("xcp-a", &nic("xenbr0", "<VLAN_ID>50</VLAN_ID>").stdin).ok();
+    assert_eq!(network(&vm), "one-xenbr0.50");
+    host.on_vm("cancel", "cancel", &vm).ok();
+    // An internal network of OpenNebula's.
+    let before = host.dump();
+    let error = host.deploy_document("xcp-a", &nic("onebr0", "").stdin).failure();
+    assert!(error.contains("NIC/PHYDEV: without a VLAN_ID name the network by BRIDGE"), "{error}");
+    host.is_as(&before);
 }
 
 #[test]

@@ -11,7 +11,12 @@ use crate::report::Result;
 use crate::xe::network::{self, Missing, Network};
 use crate::xe::vlan::{self, Vlans};
 use crate::xe::{Uuid, Xe};
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
+use std::ops::RangeInclusive;
+
+/// What to say of a PHYDEV without a VLAN_ID.
+pub const PHYDEV_ALONE: &str =
+    "without a VLAN_ID name the network by BRIDGE (its bridge, name-label or uuid)";
 
 /// The network of the NIC, made if need be.
 pub fn of(xe: &Xe, networks: &[Network], nic: &Nic) -> Result<Uuid> {
@@ -27,16 +32,25 @@ pub fn of(xe: &Xe, networks: &[Network], nic: &Nic) -> Result<Uuid> {
             vlan::TAGS.end()
         );
     }
-    if !nic.phydev.is_empty() {
-        return of_phydev(xe, networks, nic);
+    if let Some(mtu) = nic.mtu {
+        ensure!(
+            MTUS.contains(&mtu),
+            "{}/MTU is {mtu}: a network has one from {} to {}",
+            nic.path,
+            MTUS.start(),
+            MTUS.end()
+        );
     }
     match of_bridge(xe, networks, nic) {
-        Err(why) if why.downcast_ref::<Missing>().is_some() && is_private(nic) => {
-            make::private(xe, nic).with_context(|| format!("{}/BRIDGE", nic.path))
-        }
+        Err(why) if why.downcast_ref::<Missing>().is_none() => Err(why),
+        Err(_) if !nic.phydev.is_empty() => of_phydev(xe, networks, nic),
+        Err(_) if is_private(nic) => make::private(xe, nic).with_context(|| format!("{}/BRIDGE", nic.path)),
         other => other,
     }
 }
+
+/// From what IPv6 needs to what switches call jumbo frames: whoever comes first decides for all on the network.
+const MTUS: RangeInclusive<u32> = 1280..=9216;
 
 /// BRIDGE names it; of a NIC with a VLAN_ID it is the one that carries this VLAN on what BRIDGE names.
 fn of_bridge(xe: &Xe, networks: &[Network], nic: &Nic) -> Result<Uuid> {
@@ -53,11 +67,11 @@ fn of_bridge(xe: &Xe, networks: &[Network], nic: &Nic) -> Result<Uuid> {
     .with_context(|| format!("{}/VLAN_ID", nic.path))
 }
 
+/// PHYDEV with VLAN_ID. That of a virtual network without one may be a tenant's: oned.conf restricts BRIDGE and VLAN_ID of
+/// a NIC, which the virtual network always decides, but not PHYDEV. So it says nothing alone, nor where BRIDGE names
+/// what is there.
 fn of_phydev(xe: &Xe, networks: &[Network], nic: &Nic) -> Result<Uuid> {
-    let Some(tag) = nic.vlan_id else {
-        let physical = vlan::physical(networks, &vlan::pifs(xe)?, &nic.phydev);
-        return Ok(physical.with_context(|| format!("{}/PHYDEV", nic.path))?.uuid.clone());
-    };
+    let Some(tag) = nic.vlan_id else { bail!("{}/PHYDEV: {PHYDEV_ALONE}", nic.path) };
     let there = Vlans::look_up(xe, tag)?;
     let physical =
         vlan::physical(networks, &there.pifs, &nic.phydev).with_context(|| format!("{}/PHYDEV", nic.path))?;
