@@ -545,3 +545,36 @@ fn without_a_pool_there_is_one_clear_error() {
         assert!(said.2.contains("XE_SIM"));
     }
 }
+
+#[test]
+fn what_xapi_refuses_in_values_is_refused() {
+    let pool = Pool::new(&[]);
+    let vm = uuid(&pool.debian("one-1"));
+    let refused = |args: &[&str]| {
+        let said = pool.command(&[&["xe"], args].concat()).output().unwrap();
+        assert!(!said.status.success(), "{args:?}");
+        String::from_utf8_lossy(&said.stderr).into_owned()
+    };
+    let words = refused(&["vm-param-set", &vm, "name-label=a\u{7}b"]);
+    assert!(words.starts_with("The value given is invalid\n"), "{words}");
+    assert!(words.contains("field: Invalid UTF-8 string in parameter\n"), "{words}");
+    let network = pool.xe(&["network-list", "bridge=xenbr0", "--minimal"]);
+    let vif = pool.xe(&[
+        "vif-create",
+        &format!("vm-{vm}"),
+        &format!("network-uuid={}", network.trim()),
+        "device=0",
+    ]);
+    let vif = uuid(vif.trim());
+    let words = refused(&["vif-param-set", &vif, "ipv4-allowed=nonsense"]);
+    assert!(words.starts_with("A required parameter contained an invalid IP address\n"), "{words}");
+    assert!(words.contains("parameter: ipv4_allowed\n"), "{words}");
+    pool.xe(&["vif-param-set", &vif, "ipv4-allowed=10.0.0.1,10.0.0.2"]);
+    pool.xe(&["vm-start", &vm]);
+    let words = refused(&["vif-destroy", &vif]);
+    assert!(words.contains("VIF currently attached to a running VM"), "{words}");
+    let other = uuid(pool.xe(&["vm-install", "template=Other install media", "new-name-label=other"]).trim());
+    pool.xe(&["vm-start", &other]);
+    let platform = pool.xe(&["vm-param-get", &other, "param-name=platform", "param-key=device-model"]);
+    assert_eq!(platform.trim(), "qemu-upstream-compat");
+}

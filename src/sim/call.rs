@@ -5,7 +5,7 @@ use super::listed::{LISTED, Listed, by_name};
 use super::param;
 use super::pool::Pool;
 use super::print::Printer;
-use super::refuse::{Fail, Outcome};
+use super::refuse::{Fail, Outcome, Param, refused};
 use super::store::Store;
 use super::verbs;
 
@@ -138,9 +138,22 @@ pub fn changing(
     call: &mut Call,
     run: impl FnOnce(&mut Pool, &mut Call) -> Outcome<()>,
 ) -> Outcome<()> {
+    check_text(&call.command)?;
     store.change(|pool| {
         let outcome = run(pool, call);
         let keep = outcome.is_ok() || call.keep;
         (outcome, keep)
     })?
+}
+
+/// XAPI takes no text that XML cannot hold (xapi `gen_server.ml` `dispatch_call`, 25.6).
+fn check_text(command: &Command) -> Outcome<()> {
+    let is_bad = |c: char| c < ' ' && !['\t', '\n', '\r'].contains(&c);
+    match command.params.iter().flat_map(|(key, value)| [key, value]).find(|text| text.contains(is_bad)) {
+        Some(text) => {
+            let shown = Param::text(format!("S({text})"));
+            Err(refused("INVALID_VALUE", vec![Param::text("Invalid UTF-8 string in parameter"), shown]))
+        }
+        None => Ok(()),
+    }
 }

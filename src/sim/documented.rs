@@ -50,6 +50,7 @@ const DOCUMENTED: &[Documented] = &[
     ("ILLEGAL_VBD_DEVICE", "The specified VBD device is not recognized: please use a non-negative integer", &["vbd", "device"]),
     ("INTERNAL_ERROR", "The server failed to handle your request, due to an internal error. The given message may give details useful for debugging the problem.", &["message"]),
     ("INVALID_DEVICE", "The device name is invalid", &["device"]),
+    ("INVALID_IP_ADDRESS_SPECIFIED", "A required parameter contained an invalid IP address", &["parameter"]),
     ("INVALID_VALUE", "The value given is invalid", &["field", "value"]),
     ("LICENSE_RESTRICTION", "This operation is not allowed because your license lacks a needed feature. Please contact your support representative.", &["feature"]),
     ("MAC_INVALID", "The MAC address specified is not valid.", &["MAC"]),

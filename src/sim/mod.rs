@@ -43,7 +43,7 @@ use task::operation::Operation;
 
 /// Answers one `xe` command line (`args` without the program's name).
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
-    let args: Vec<String> = args.map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let args: Vec<String> = args.map(text_of).collect();
     let store = match Store::from_env() {
         Ok(store) => store,
         Err(error) => return ended(fail(&Fail::from(error), false)),
@@ -69,6 +69,11 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         return ended(fail(&Fail::from(error), false));
     }
     ended(status)
+}
+
+/// Bytes that are no text become a character that XAPI refuses like them.
+fn text_of(arg: OsString) -> String {
+    arg.into_string().unwrap_or_else(|arg| arg.to_string_lossy().replace('\u{fffd}', "\u{1}"))
 }
 
 fn ended(status: u8) -> ExitCode {

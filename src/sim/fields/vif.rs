@@ -39,12 +39,12 @@ pub const VIF: &[Field] = &[
 fn operations(pool: &Pool, row: &Row) -> Vec<String> {
     let running =
         pool.find(Class::Vm, row.get("vm-uuid")).is_some_and(|vm| vm.get("power-state") == "running");
-    let operation = match (row.is("currently-attached"), running) {
-        (true, _) => "unplug",
-        (false, true) => "plug",
-        (false, false) => "attach",
+    let operations: &[&str] = match (row.is("currently-attached"), running) {
+        (true, _) => &["attach", "unplug"],
+        (false, true) => &["plug"],
+        (false, false) => &["attach"],
     };
-    vec![operation.to_owned()]
+    operations.iter().map(|&operation| operation.to_owned()).collect()
 }
 
 /// Only an attached device has a rate.

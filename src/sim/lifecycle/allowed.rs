@@ -74,10 +74,21 @@ pub fn allowed_operations(_: &Pool, row: &Row) -> Vec<String> {
             "pause",
             "snapshot",
         ],
-        "paused" => &["metadata_export", "hard_reboot", "hard_shutdown", "unpause", "snapshot"],
-        "suspended" => {
-            &["destroy", "metadata_export", "export", "hard_shutdown", "resume_on", "resume", "snapshot"]
+        "paused" if guest::has_tools(row) => {
+            &["metadata_export", "hard_reboot", "hard_shutdown", "unpause", "checkpoint", "snapshot"]
         }
+        "paused" => &["metadata_export", "hard_reboot", "hard_shutdown", "unpause", "snapshot"],
+        "suspended" => &[
+            "destroy",
+            "metadata_export",
+            "export",
+            "migrate_send",
+            "hard_shutdown",
+            "resume_on",
+            "resume",
+            "checkpoint",
+            "snapshot",
+        ],
         _ => &[
             "create_vtpm",
             "destroy",

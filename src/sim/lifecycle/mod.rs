@@ -55,7 +55,7 @@ impl Op {
             Self::Clone => ("clone", &["halted"]),
             Self::Copy => ("copy", &["halted"]),
             Self::Snapshot => ("snapshot", &["halted", "paused", "suspended", "running"]),
-            Self::Checkpoint => ("checkpoint", &["running"]),
+            Self::Checkpoint => ("checkpoint", &["paused", "suspended", "running"]),
             Self::Destroy => ("destroy", &["halted", "suspended"]),
             Self::ChangingStaticRange => ("changing_static_range", &["halted"]),
             Self::ChangingDynamicRange => ("changing_dynamic_range", &["halted", "running"]),
@@ -86,9 +86,10 @@ pub fn check(pool: &Pool, uuid: &str, op: Op) -> Outcome<()> {
     if row.is("is-default-template") && op == Op::Destroy {
         return Err(refused("VM_CANNOT_DELETE_DEFAULT_TEMPLATE", vec![pool.vm_param(uuid)]));
     }
-    let cooperative =
-        matches!(op, Op::CleanShutdown | Op::CleanReboot | Op::Suspend | Op::Checkpoint | Op::PoolMigrate)
-            || op == Op::MigrateSend && row.get("power-state") == "running";
+    let cooperative = matches!(op, Op::CleanShutdown | Op::CleanReboot | Op::Suspend | Op::PoolMigrate)
+        || matches!(op, Op::Checkpoint | Op::MigrateSend)
+            && row.get("power-state") != "suspended"
+            && row.get("power-state") != "halted";
     if cooperative && !guest::has_tools(row) {
         return Err(refused("VM_LACKS_FEATURE", vec![pool.vm_param(uuid)]));
     }

@@ -8,6 +8,7 @@ use crate::sim::listed::{Listed, STANDARD};
 use crate::sim::pool::Pool;
 use crate::sim::refuse::{Fail, Outcome, Param, cli, internal, refused};
 use crate::sim::row::Class;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// `…-param-set`: one field after the other, in the order of the command line; what was set before one
 /// that fails stays.
@@ -47,12 +48,27 @@ fn set_one(listed: &'static Listed, pool: &mut Pool, uuid: &str, key: &str, valu
 }
 
 fn set_whole(pool: &mut Pool, class: Class, uuid: &str, field: &str, value: &str) -> Outcome<()> {
+    let members = value.split(',').filter(|member| !member.is_empty());
+    members.clone().try_for_each(|member| check_member(field, member))?;
     let row = pool.edit(class, uuid)?;
     row.take_all(field);
-    for member in value.split(',').filter(|member| !member.is_empty()).rev() {
+    for member in members.rev() {
         row.put(field, member, "");
     }
     Ok(())
+}
+
+/// The addresses that a VIF lets pass are addresses (xapi `xapi_vif.ml` `set_ipv4_allowed`).
+fn check_member(field: &str, member: &str) -> Outcome<()> {
+    let is_good = match field {
+        "ipv4-allowed" => member.parse::<Ipv4Addr>().is_ok(),
+        "ipv6-allowed" => member.parse::<Ipv6Addr>().is_ok(),
+        _ => true,
+    };
+    if is_good {
+        return Ok(());
+    }
+    Err(refused("INVALID_IP_ADDRESS_SPECIFIED", vec![Param::text(field.replace('-', "_"))]))
 }
 
 fn put(pool: &mut Pool, class: Class, uuid: &str, field: &str, key: &str, value: &str) -> Outcome<()> {
@@ -76,6 +92,7 @@ pub fn param_add(listed: &'static Listed, pool: &mut Pool, call: &mut Call) -> O
                     "When adding a key to a set, use the syntax: *-param-add param-name=<name> param-key=<key>",
                 );
             };
+            check_member(field.name, key)?;
             if pool.get(listed.class, uuid)?.entry(field.name, key).is_none() {
                 pool.edit(listed.class, uuid)?.put(field.name, key, "");
             }

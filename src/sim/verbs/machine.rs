@@ -15,8 +15,18 @@ pub fn start_on(pool: &mut Pool, uuid: &str, host: &str, state: &'static str) ->
         storage::check_sharing(pool, vbd)?;
         storage::check_there(pool, vbd.get("vdi-uuid"))?;
     }
+    give_device_model(pool.edit(Class::Vm, uuid)?);
     run_at_once(pool, uuid, host)?;
     pool.set(Class::Vm, uuid, "power-state", state)
+}
+
+/// What an HVM guest gets at its first start (xapi `xapi_vm.ml` `start`).
+fn give_device_model(vm: &mut Row) {
+    if vm.get("domain-type") != "hvm" || vm.entry("platform", "device-model").is_some() {
+        return;
+    }
+    let is_uefi = vm.entry("HVM-boot-params", "firmware") == Some("uefi");
+    vm.put("platform", "device-model", if is_uefi { "qemu-upstream-uefi" } else { "qemu-upstream-compat" });
 }
 
 /// The VM runs on the host, whatever was before.
@@ -119,7 +129,10 @@ pub fn end(pool: &mut Pool, uuid: &str, state: &'static str) -> Outcome<()> {
     row.set("memory-actual", "0");
     row.set("memory-target", "0");
     row.set("hvm", "false");
-    row.set("current-domain-type", "unspecified");
+    // A suspended VM keeps it (xapi_vm_lifecycle.ml `force_state_reset_keep_current_operations` resets halted ones).
+    if state == "halted" {
+        row.set("current-domain-type", "unspecified");
+    }
     Ok(())
 }
 

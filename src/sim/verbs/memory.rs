@@ -178,7 +178,7 @@ fn vcpu_hotplug(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
         if count < 1 || count > row.number("VCPUs-max") {
             let params = vec![
                 Param::text("VCPU values must satisfy: 0 < VCPUs \u{2264} VCPUs_max"),
-                Param::text(count.to_string()),
+                Param::text(row.get("VCPUs-max")),
             ];
             return Err(refused("INVALID_VALUE", params));
         }

@@ -4,6 +4,7 @@ use super::host::{self, Source};
 use super::machine;
 use crate::sim::call::{Call, Run, Verb};
 use crate::sim::fields;
+use crate::sim::lifecycle;
 use crate::sim::listed::{STANDARD, by_name};
 use crate::sim::param::record;
 use crate::sim::pool::Pool;
@@ -114,6 +115,7 @@ fn data_source_list(pool: &Pool, call: &mut Call) -> Outcome<()> {
 
 fn data_source_query(pool: &Pool, call: &mut Call) -> Outcome<()> {
     for vm in chosen_vms(pool, &call.command, ONE, &["data-source"])? {
+        lifecycle::expect(pool, &vm, &["running", "paused"])?;
         host::query(call, &sources(pool, pool.get(Class::Vm, &vm)?))?;
     }
     Ok(())
@@ -131,10 +133,8 @@ fn vm_status(pool: &Pool, call: &mut Call) -> Outcome<()> {
     }
     call.out.list(&["Checking to see whether VM can boot on each host"]);
     call.out.table(&[machine::host_report(pool, &vm.uuid)]);
-    let agile = pool
-        .rows(Class::Host)
-        .iter()
-        .all(|host| crate::sim::lifecycle::reaches(pool, &vm.uuid, &host.uuid, &[]).is_ok());
+    let agile =
+        pool.rows(Class::Host).iter().all(|host| lifecycle::reaches(pool, &vm.uuid, &host.uuid, &[]).is_ok());
     call.out.list(&[if agile {
         "VM is agile."
     } else {

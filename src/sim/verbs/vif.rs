@@ -87,8 +87,9 @@ fn create(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
 fn destroy(pool: &mut Pool, call: &mut Call) -> Outcome<()> {
     let uuid = call.command.need("uuid")?.to_owned();
     let row = pool.get(Class::Vif, &uuid)?;
-    if row.is("currently-attached") {
-        let reason = format!("VIF '{uuid}' still attached to '{}'", row.get("vm-uuid"));
+    let state = pool.find(Class::Vm, row.get("vm-uuid")).map_or("", |vm| vm.get("power-state"));
+    if row.is("currently-attached") && ["running", "paused"].contains(&state) {
+        let reason = "VIF currently attached to a running VM";
         return Err(refused("OPERATION_NOT_ALLOWED", vec![Param::text(reason)]));
     }
     pool.remove(Class::Vif, &uuid);
