@@ -80,6 +80,11 @@ impl Nic {
         self.vn_mad == XCP
     }
 
+    /// The same of a NIC's element, or of a PCI device that is a NIC.
+    pub fn is_element_of_xcp(element: &Element) -> bool {
+        element.text("VN_MAD") == XCP
+    }
+
     /// Without the addresses of one of its aliases.
     #[must_use]
     pub fn without(mut self, alias: &Element) -> Nic {

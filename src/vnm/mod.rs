@@ -61,6 +61,7 @@ pub fn run(caller: &Caller, args: &Args) -> (String, Result<String>) {
 /// Makes the networks of the NICs that are about to come, and closes those that are to be filtered: a VM that is resumed
 /// or started again may have VIFs from when they were not.
 fn pre(caller: &Caller, request: &Request) -> Result<()> {
+    refusal::check_passed_through(request.template())?;
     let mut is_filtered = false;
     for nic in request.nics() {
         refusal::check(&nic.element)?;

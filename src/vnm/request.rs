@@ -49,6 +49,11 @@ impl Request {
         })
     }
 
+    /// The VM's template, as far as the script gets it.
+    pub fn template(&self) -> &Element {
+        &self.template
+    }
+
     /// The NICs of this driver.
     pub fn nics(&self) -> impl Iterator<Item = &Asked> {
         self.nics.iter()

@@ -124,3 +124,22 @@ fn without_a_switch_of_the_host_what_is_to_be_filtered_does_not_start() {
     assert!(error.contains("these run on the front-end (XE_SERVER)"), "{error}");
     host.is_as(&before);
 }
+
+#[test]
+fn a_device_that_is_passed_through_is_not_taken_for_filtered() {
+    let host = Host::new();
+    let pci = |more: &str| {
+        let device =
+            "<NIC_ID>1</NIC_ID><VN_MAD>xcp</VN_MAD><BRIDGE>xenbr0</BRIDGE><MAC>02:00:00:00:00:07</MAC>";
+        document("fw-pre").replace("</VM>", &format!("<TEMPLATE><PCI>{device}{more}</PCI></TEMPLATE></VM>"))
+    };
+    run(&host, "pre", &[], &pci("<SECURITY_GROUPS>0</SECURITY_GROUPS>")).ok();
+    for refused in [
+        "<SECURITY_GROUPS>7</SECURITY_GROUPS>",
+        "<VLAN_ID>50</VLAN_ID>",
+        "<FILTER_MAC_SPOOFING>YES</FILTER_MAC_SPOOFING>",
+    ] {
+        let error = run(&host, "pre", &[], &pci(refused)).failure();
+        assert!(error.starts_with("vnm pre: VM/TEMPLATE/PCI 1: a device that is passed through"), "{error}");
+    }
+}
