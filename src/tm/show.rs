@@ -83,6 +83,19 @@ impl Shown {
         self.root.all("TEMPLATE").next()?.all("OS").next()?.text("UUID").parse().ok()
     }
 
+    /// Whether there is an OS/UUID, also one that cannot be read.
+    pub fn has_os_uuid(&self) -> bool {
+        let template = self.root.all("TEMPLATE").next();
+        template.is_some_and(|template| template.all("OS").any(|os| !os.text("UUID").is_empty()))
+    }
+
+    /// The MAC addresses of a VM's NICs.
+    pub fn macs(&self) -> Vec<&str> {
+        let template = self.root.all("TEMPLATE").next();
+        let nics = template.into_iter().flat_map(|template| template.all("NIC"));
+        nics.map(|nic| nic.text("MAC")).filter(|mac| !mac.is_empty()).collect()
+    }
+
     /// A VM's disk; the error names its number.
     pub fn disk(&self, disk_id: u32) -> Result<Element> {
         let mut disks = self.root.child("TEMPLATE")?.all("DISK");

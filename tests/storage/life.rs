@@ -182,6 +182,36 @@ fn a_vm_whose_os_uuid_opennebula_does_not_tell_stays_as_it_is() {
     life.site.host.is_as(&life.before);
 }
 
+/// `onevm updateconf` with a file that has no OS takes a VM's OS/UUID away.
+#[test]
+fn a_vm_that_has_lost_its_os_uuid_is_told_by_its_deploy_id_and_a_mac() {
+    let life = Life::begin("clone");
+    let vm = life.deploy();
+    life.site.host.xe(&["vm-suspend", &format!("uuid={vm}")]);
+    let mac = life.site.host.xe(&["vif-list", &format!("vm-uuid={vm}"), "params=MAC", "--minimal"]);
+    let told = |deploy_id: &str, mac: &str, os: &str| {
+        let nic = format!("<NIC><MAC>{mac}</MAC></NIC>");
+        let answer =
+            format!("<VM><ID>1</ID><DEPLOY_ID>{deploy_id}</DEPLOY_ID><TEMPLATE>{nic}{os}</TEMPLATE></VM>");
+        life.site.has("onevm.1", &answer);
+    };
+    let before = life.site.host.dump();
+    for (deploy_id, mac, os) in [
+        (OS_UUID, mac.as_str(), ""),
+        (&vm, "02:00:00:00:00:99", ""),
+        (&vm, "", ""),
+        (&vm, &mac, "<OS><UUID>junk</UUID></OS>"),
+    ] {
+        told(deploy_id, mac, os);
+        let why = life.site.tm("delete", &[&life.place(""), "1", "0"]).failure();
+        assert!(why.contains("tells no OS/UUID"), "{deploy_id} {mac} {os}: {why}");
+        life.site.host.is_as(&before);
+    }
+    told(&vm, &mac.to_uppercase(), "");
+    life.delete();
+    life.site.host.is_as(&life.before);
+}
+
 #[test]
 fn a_running_vm_is_not_deleted() {
     let life = Life::begin("clone");
