@@ -169,6 +169,11 @@ impl GuestRequest {
         Some(GuestRequest { vm: words.next()?.parse().ok()?, operation, began: words.next()?.parse().ok()? })
     }
 
+    /// Whether it was made of this VM's guest.
+    pub fn is_of(&self, vm: &Uuid) -> bool {
+        self.vm == *vm
+    }
+
     /// Has XAPI give the request up: what `xe` was killed for goes on in XAPI, keeps the VM from all else, and powers it
     /// off when nobody expects that any more. Says what is still in progress.
     pub fn end(&self, xe: &Xe) {

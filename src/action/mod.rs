@@ -52,7 +52,7 @@ use crate::state_dir;
 use crate::translate::mark;
 use crate::xapi::{Server, Trust, Xapi};
 use crate::xe::host::without_brackets;
-use crate::xe::{Restart, ServerCheck, SrTurns, Xe};
+use crate::xe::{Restart, ServerCheck, SrTurns, Uuid, Xe};
 use anyhow::{Context, ensure};
 use identity::Identity;
 use in_progress::GuestRequest;
@@ -166,20 +166,22 @@ impl Caller {
     ///
     /// What an action made that was killed before it could plug it in is cleared away.
     fn lock(xe: &Xe, vm_id: Option<u32>) -> Result<Option<VmLock>> {
-        Caller::lock_as(xe, vm_id, false)
+        Caller::lock_ending(xe, vm_id, None)
     }
 
-    /// The same for an action that does not ask the guest: one that does, and waits for it, is told to stop.
-    fn lock_hard(xe: &Xe, vm_id: Option<u32>) -> Result<Option<VmLock>> {
-        Caller::lock_as(xe, vm_id, true)
+    /// The same for an action on `vm` that does not ask its guest: one that does, and waits for it, is told to stop.
+    /// Another VM may have the same number, of another OpenNebula.
+    fn lock_hard(xe: &Xe, vm_id: Option<u32>, vm: Option<&Uuid>) -> Result<Option<VmLock>> {
+        Caller::lock_ending(xe, vm_id, vm)
     }
 
-    fn lock_as(xe: &Xe, vm_id: Option<u32>, is_hard: bool) -> Result<Option<VmLock>> {
-        let is_to_end = |note: &str| is_hard && GuestRequest::read(note).is_some();
+    fn lock_ending(xe: &Xe, vm_id: Option<u32>, hard: Option<&Uuid>) -> Result<Option<VmLock>> {
+        let is_to_end =
+            |note: &str| hard.zip(GuestRequest::read(note)).is_some_and(|(vm, request)| request.is_of(vm));
         let take = |vm_id| VmLock::take_ending(vm_id, xe.transfer_limit, &xe.stop, is_to_end);
         let lock = vm_id.map(take).transpose()?;
         if let (Some(vm_id), Some(lock)) = (vm_id, &lock) {
-            Caller::settle(xe, vm_id, lock, is_hard)?;
+            Caller::settle(xe, vm_id, lock, hard.is_some())?;
         }
         Ok(lock)
     }

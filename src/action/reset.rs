@@ -19,7 +19,7 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     let message = Message::from_stdin()?;
     let identity = caller.identity(message.as_ref(), args.of.vm_id);
     let xe = caller.xe(&conf, &args.of.host)?;
-    let _lock = Caller::lock_hard(&xe, identity.vm_id())?;
+    let _lock = Caller::lock_hard(&xe, identity.vm_id(), Some(&args.of.deploy_id))?;
     let uuid = &args.of.deploy_id;
     // XAPI's hard_reboot takes a paused VM too (xapi_vm_lifecycle.ml `allowed_power_states`).
     reboot::check_state(&xe, &identity, uuid, &[PowerState::Running, PowerState::Paused])?;

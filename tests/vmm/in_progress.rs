@@ -180,3 +180,16 @@ fn a_hard_action_ends_one_that_waits_for_its_guest() {
         assert_eq!(left, if action == "reset" { "running" } else { "" }, "{action} {recorded}");
     }
 }
+
+#[test]
+fn a_hard_action_on_another_vm_of_the_same_number_ends_nothing() {
+    let host = Host::new().set("SHUTDOWN_TIMEOUT", "3").set("XE_TRANSFER_TIMEOUT", "20");
+    let uuid = hanging_guest(&host);
+    let soft = begin_shutdown(&host, &uuid);
+    let other = "00000000-0000-4000-8000-000000000001";
+    let line = host.on_vm("reset", "reset", other).failure();
+    assert!(line.contains("the pool has no VM"), "{line}");
+    let soft = crate::common::Said::of(&soft.wait_with_output().unwrap());
+    assert!(soft.failure().contains("the guest did not power off within 3 s"));
+    assert_eq!(host.vm_param(&uuid, "power-state"), "running");
+}

@@ -63,7 +63,7 @@ pub fn run(caller: &Caller, args: &Leaving, way: Way) -> Result<String> {
     let xe = caller.xe(&conf, &args.host)?;
     let lock = match way {
         Way::Gently => Caller::lock(&xe, identity.vm_id())?,
-        Way::Hard => Caller::lock_hard(&xe, identity.vm_id())?,
+        Way::Hard => Caller::lock_hard(&xe, identity.vm_id(), deploy_id.as_ref())?,
     };
     let Some((vm, vbds)) = find(&xe, &identity, deploy_id.as_ref())? else {
         if let Some(uuid) = &deploy_id {
