@@ -95,7 +95,7 @@ fn a_snapshot_without_its_data_still_tells_the_changes() {
     let first_uuid = format!("uuid={first}");
     for verb in ["vdi-clone", "vdi-snapshot", "vdi-enable-cbt"] {
         let line = tracked.refused(&[verb, &first_uuid]);
-        assert!(line.contains("incompatible type") && line.contains("type: CBT metadata"), "{verb}: {line}");
+        assert!(line.contains("VDI_INCOMPATIBLE_TYPE") && line.contains("type: CBT metadata"), "{verb}: {line}");
     }
     let file = format!("filename={}", tracked.host.path("out").display());
     let line = tracked.refused(&["vdi-export", &first_uuid, &file]);
@@ -137,14 +137,14 @@ fn only_disks_are_tracked_and_only_snapshots_lose_their_data() {
     let line = tracked.refused(&["vdi-data-destroy", &disk]);
     assert!(line.contains("VDI is not a snapshot"), "{line}");
     let line = tracked.refused(&["vdi-param-set", &disk, "on-boot=reset"]);
-    assert!(line.contains("CBT is enabled for the specified VDI"), "{line}");
+    assert!(line.contains("VDI_CBT_ENABLED"), "{line}");
     tracked.on("vdi-disable-cbt", &tracked.disk);
     let untracked = tracked.on("vdi-snapshot", &tracked.disk);
     let line = tracked.refused(&["vdi-data-destroy", &format!("uuid={untracked}")]);
-    assert!(line.contains("does not have changed block tracking metadata"), "{line}");
+    assert!(line.contains("VDI_NO_CBT_METADATA"), "{line}");
     let tools = tracked.host.xe(&["vdi-list", "name-label=guest-tools.iso", "--minimal"]);
     let line = tracked.refused(&["vdi-enable-cbt", &format!("uuid={tools}")]);
-    assert!(line.contains("The SR backend does not support the operation"), "{line}");
+    assert!(line.contains("SR_OPERATION_NOT_SUPPORTED"), "{line}");
     tracked.host.xe(&["vdi-param-set", &disk, "on-boot=reset"]);
     for verb in ["vdi-enable-cbt", "vdi-snapshot"] {
         let line = tracked.refused(&[verb, &disk]);
@@ -167,7 +167,7 @@ fn a_tracked_disk_of_a_running_vm_does_not_move() {
     });
     let (disk, sr) = (format!("uuid={}", tracked.disk), format!("sr-uuid={}", reached.unwrap()));
     let line = tracked.refused(&["vdi-pool-migrate", &disk, &sr]);
-    assert!(line.contains("CBT is enabled for the specified VDI"), "{line}");
+    assert!(line.contains("VDI_CBT_ENABLED"), "{line}");
     // Its snapshots can be told apart while it runs, the disk itself not.
     let first = tracked.on("vdi-snapshot", &tracked.disk);
     let second = tracked.on("vdi-snapshot", &tracked.disk);

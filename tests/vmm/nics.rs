@@ -217,7 +217,7 @@ fn a_suspended_vm_and_a_guest_without_pv_drivers_are_refused_plainly() {
     host.sim(&["guest", &uuid, "tools=no"]);
     let before = host.dump();
     let line = attach().run(&host, &uuid).failure();
-    assert!(line.contains("no PV drivers") && line.ends_with("(VM_MISSING_PV_DRIVERS)."), "{line}");
+    assert!(line.contains("no PV drivers") && line.contains("VM_MISSING_PV_DRIVERS"), "{line}");
     host.is_as(&before);
     host.sim(&["guest", &uuid, "tools=yes"]);
     attach().run(&host, &uuid).ok();
