@@ -289,7 +289,10 @@ fn monitoring_gives_a_guest_that_has_rebooted_its_flows() {
     let control = host.path("remotes/im/xcp.d/monitord-client_control.sh");
     let monitoring =
         Recorded::load("run_monitord_client").with("<STATE_VM><![CDATA[5]]>", "<STATE_VM><![CDATA[1]]>");
-    said(host.command(&control).args(["xcp", "0", "xcp-a"]), &monitoring.stdin).ok();
+    // On a busy machine the client may not begin in time, as monitord would try again.
+    Switch::wait("the monitoring client", || {
+        said(host.command(&control).args(["xcp", "0", "xcp-a"]), &monitoring.stdin).code == Some(0)
+    });
     // Its domain is another, and so is its port.
     switch.plug_anew("vif1.0");
     Switch::wait("the flows of the new port", || switch.cookies().difference(&before).next().is_some());
