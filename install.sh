@@ -816,7 +816,8 @@ if [ "$configure" ]; then
     fi
     live_snapshots add
     [ -z "$sunstone" ] || install_sunstone
-    note "Restart OpenNebula, then: onehost create NAME -i xcp -v xcp$network"
+    note "Restart OpenNebula, then: onehost create NAME -i xcp -v xcp$network" \
+        "(hosts that OpenNebula has already get the drivers with onehost sync --force, as oneadmin)"
 else
     note "" "Add to $etc/oned.conf (or run install.sh --configure):" ""
     vm_mad && echo && tm_mad_conf && echo && ds_mad_conf && echo && vn_mad_conf

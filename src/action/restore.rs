@@ -80,7 +80,10 @@ fn wake(xe: &Xe, vm: &vm::Vm, saved: Option<&Checkpoint>, host: &Host) -> Result
         PowerState::Suspended => {
             let memory = vm.suspend_vdi.as_ref();
             if saved.is_none_or(|saved| Some(&saved.memory) != memory) {
-                report::warn(format!("VM {} was suspended by somebody else: it goes on from there", vm.uuid));
+                report::warn(format!(
+                    "VM {} was suspended by somebody else, or its checkpoint is lost: it goes on from the memory in the pool",
+                    vm.uuid
+                ));
             }
             resume(xe, vm, host)?;
         }
