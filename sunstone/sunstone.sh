@@ -22,7 +22,7 @@ find_fireedge() {
     elif [ -f "$bundle" ]; then
         kind=bundle
     else
-        fail "there is no FireEdge in $fireedge: give --fireedge DIR; Sunstone without FireEdge needs nothing but oned.conf"
+        fail "there is no FireEdge in $fireedge: give --fireedge DIR if it is elsewhere, or leave --sunstone out: Sunstone without FireEdge needs nothing but oned.conf"
     fi
 }
 
