@@ -20,6 +20,10 @@ pub enum Wrong {
     Terminated,
     /// The driver is killed after it.
     Killed,
+    /// It and all later calls are refused, those among them that would take back what was done.
+    RefusedFromThere,
+    /// It has done its work, and its answer is not what XAPI sent: `empty`, `short`, `cut` or `junk`.
+    Spoilt(&'static str),
 }
 
 /// A run of the action of which one call went wrong. The fault is gone again when it is looked at.
@@ -49,14 +53,36 @@ pub fn each_call(
     action: &dyn Fn(&Host) -> (Command, Vec<u8>),
     check: &dyn Fn(&Host, &Step),
 ) {
+    each(host, action, check, &|_| ways.to_vec());
+}
+
+/// As [`each_call`], with one of the ways for each call, in turn: the first call goes wrong in the way at `first`.
+#[track_caller]
+pub fn each_call_in_turn(
+    host: &Host,
+    ways: &[Wrong],
+    first: usize,
+    action: &dyn Fn(&Host) -> (Command, Vec<u8>),
+    check: &dyn Fn(&Host, &Step),
+) {
+    each(host, action, check, &|nth| vec![ways[(first + nth - 1) % ways.len()]]);
+}
+
+#[track_caller]
+fn each(
+    host: &Host,
+    action: &dyn Fn(&Host) -> (Command, Vec<u8>),
+    check: &dyn Fn(&Host, &Step),
+    ways_of: &dyn Fn(usize) -> Vec<Wrong>,
+) {
     let kept = host.keep();
     let before = host.dump();
     host.forget_calls();
     finish(start(&action(host))).ok();
     let calls = host.calls().len();
     assert!(calls > 0, "the action asked xe for nothing");
-    for &wrong in ways {
-        for nth in 1..=calls {
+    for nth in 1..=calls {
+        for wrong in ways_of(nth) {
             host.put_back(&kept);
             let said = run_once(host, wrong, nth, action);
             host.sim(&["clear"]);
@@ -81,6 +107,8 @@ fn run_once(host: &Host, wrong: Wrong, nth: usize, action: &dyn Fn(&Host) -> (Co
     match wrong {
         Wrong::Refused => {}
         Wrong::AnswerLost => fault.push("--after"),
+        Wrong::RefusedFromThere => fault.push("--always"),
+        Wrong::Spoilt(how) => fault = vec!["fail", "any", "--nth", &number, "--answer", how],
         Wrong::Terminated | Wrong::Killed => fault = vec!["delay", "any", "20"],
     }
     host.sim(&fault);

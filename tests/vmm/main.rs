@@ -35,6 +35,7 @@ mod resize_disk;
 mod shutdown;
 mod side_by_side;
 mod snapshots;
+mod spoilt_answers;
 mod sr_turns;
 mod state_dir;
 mod suspend;
