@@ -70,6 +70,21 @@ pub fn run(caller: &Caller, args: &Args) -> Result<String> {
     Ok(String::new())
 }
 
+/// Puts the context disc into its empty drive, made of this file: for a VM that came without it.
+pub fn put_in(xe: &Xe, uuid: &Uuid, vm: &Vm, file: PathBuf, sr: &Uuid) -> Result<()> {
+    let disk_id = vm.context.as_ref().context("VM/TEMPLATE has no CONTEXT with a DISK_ID")?.disk_id;
+    let size_bytes = Image::open_as(&file, Format::Raw)?.virtual_size_bytes().next_multiple_of(BLOCK_BYTES);
+    let vbds = Vbd::of_vm(xe, uuid)?;
+    let is_its = |vbd: &&Vbd| vbd.kind == Kind::Cd && mark::disk_id(vbd) == Some(disk_id);
+    let drive = vbds.iter().find(is_its).filter(|drive| drive.vdi_uuid.is_none());
+    let drive = drive.context("it has no empty drive")?;
+    let undo = Undo::new(xe);
+    let new = fill(xe, &undo, &Disc { uuid, vm, disk_id, file, size_bytes, sr: sr.clone() })?;
+    swap(xe, &undo, uuid, drive, &new)?;
+    undo.keep();
+    Ok(())
+}
+
 /// The disc's file on this machine: where OpenNebula says, or in the VM's folder below DATASTORE_LOCATION.
 fn file(conf: &Conf, vm: &Vm, said: &Path) -> Result<PathBuf> {
     let name = said.file_name().with_context(|| format!("{} names no file", said.display()))?;

@@ -1,7 +1,8 @@
 //! Discs of a VM that changes its storage. XAPI moves none, and takes each that would change its SR out of its drive
 //! before it begins (xapi_vm_migrate.ml `find_cds_to_eject`), whatever becomes of the migration.
 
-use crate::action::context_disc;
+use super::Job;
+use crate::action::{context_disc, reconfigure, vm_folder};
 use crate::one::Message;
 use crate::report::{self, Result};
 use crate::translate::mark;
@@ -66,18 +67,31 @@ fn copy(xe: &Xe, drive: &Vbd, disc: &Vdi, target: &Uuid) -> Result<()> {
     Ok(())
 }
 
-/// The VM has gone to another pool: its own discs stay behind, and are in no VM.
-pub fn left_behind(xe: &Xe, before: &[(Vbd, Vdi)]) {
+/// The VM has gone to another pool: its own discs stay behind, and are in no VM. The context disc is made anew there of
+/// its file, if this machine has it. `sr`: where the VM's disks went.
+pub fn follow(job: &Job<'_>, there: &Xe, vm: &Uuid, sr: &Uuid, before: &[(Vbd, Vdi)]) {
     for (drive, disc) in before.iter().filter(|(vbd, _)| vbd.kind == Kind::Cd) {
-        report::warn(format!(
-            "{} is out of its drive: XAPI takes no disc to another pool; deployed again, the VM has it back",
-            mark::disk_id(drive)
-                .map_or_else(|| format!("disc {}", disc.uuid), |disk_id| format!("disk {disk_id}"))
-        ));
+        if let Err(why) = make_anew(job, there, vm, sr, drive) {
+            report::warn(format!(
+                "{} is out of its drive: XAPI takes no disc to another pool, and {why:#}; deployed again, the VM has it \
+                 back",
+                mark::disk_id(drive)
+                    .map_or_else(|| format!("disc {}", disc.uuid), |disk_id| format!("disk {disk_id}"))
+            ));
+        }
         if mark::goes_with_vm(drive) && disc.vbds == 1 {
-            context_disc::destroy(xe, &disc.uuid);
+            context_disc::destroy(job.xe, &disc.uuid);
         }
     }
+}
+
+fn make_anew(job: &Job<'_>, there: &Xe, vm: &Uuid, sr: &Uuid, drive: &Vbd) -> Result<()> {
+    let message = job.message.context("no message tells what it is")?;
+    let context = message.vm.context.as_ref().map(|disc| disc.disk_id);
+    let disk_id = mark::disk_id(drive).filter(|disk_id| Some(*disk_id) == context);
+    let disk_id = disk_id.context("only the context disc is made anew")?;
+    let file = vm_folder::of(job.conf, message)?.join(format!("disk.{disk_id}"));
+    reconfigure::put_in(there, vm, &message.vm, file, sr)
 }
 
 /// The same where the VM is there already: a driver that was killed has left its context disc behind.

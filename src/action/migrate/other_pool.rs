@@ -59,7 +59,7 @@ pub fn run(job: &Job<'_>, vm: Option<&vm::Vm>, file: &str) -> Result<()> {
     moved?;
     tags::warn_of(tags::keep(&there, uuid, &disks));
     mark_datastore(&there, conf, vm, message);
-    discs::left_behind(xe, &disks);
+    discs::follow(job, &there, uuid, &sr, &disks);
     Ok(())
 }
 
