@@ -8,6 +8,7 @@ use crate::xe::transfer::StreamFormat;
 use crate::xe::{Uuid, Xe, failed_with, was_refused_in_passing};
 use anyhow::{Context, ensure};
 use std::io::{Read, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// As a VHD, of which only the blocks with data are stored. A disk so full that it does not fit one goes raw,
 /// and so does one for an SR that takes no VHD (LVM without `use_vhd`, xapi sm_fs_ops.ml
@@ -48,14 +49,23 @@ pub fn from_stream(
     mut from: impl Read + Send,
     vdi_size_bytes: u64,
 ) -> Result<u64> {
-    let kill = || producer.kill();
+    // One that has given everything may be on its way out still when xe ends: it is not killed then.
+    let is_read = AtomicBool::new(false);
+    let kill = || {
+        if !is_read.load(Ordering::Relaxed) {
+            producer.kill();
+        }
+    };
     let copied = xe.import_with(vdi, StreamFormat::Raw, &kill, |to| {
         let mut to = Progress::new(to);
         let mut chunk = vec![0; CHUNK_BYTES];
         let mut total = 0;
         loop {
             let count = from.read(&mut chunk).context("cannot read the source")?;
-            let Some(data) = chunk.get(..count).filter(|data| !data.is_empty()) else { break };
+            let Some(data) = chunk.get(..count).filter(|data| !data.is_empty()) else {
+                is_read.store(true, Ordering::Relaxed);
+                break;
+            };
             total += count as u64;
             ensure!(
                 total <= vdi_size_bytes,

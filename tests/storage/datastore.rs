@@ -81,6 +81,16 @@ fn compressed_files_are_told_by_their_content() {
 }
 
 #[test]
+fn a_program_that_has_given_everything_may_take_its_time_to_end() {
+    let site = Site::new();
+    site.image();
+    let packed = Command::new("gzip").arg("-kc").arg(site.host.path("disk.raw")).output().unwrap().stdout;
+    fs::write(site.host.path("packed.img"), packed).unwrap();
+    site.program("bin/gzip", "#!/bin/sh\n/usr/bin/gzip \"$@\" || exit 1\nexec >&-\nsleep 1\n");
+    site.ds("cp", "2", &site.cp_message("packed.img", 10)).ok();
+}
+
+#[test]
 fn a_truncated_or_longer_source_changes_nothing() {
     let site = Site::new();
     site.image();
