@@ -45,7 +45,7 @@ fn oned_gets_both_drivers_with_the_options_they_know_in_that_release() {
         let before = site.tree();
         let said = site.run(&["--configure"]).done();
         let on_dummy = release.is_none_or(|release| release.starts_with('4'));
-        assert_eq!(said.ends_with(" -i xcp -v xcp -n dummy\n"), on_dummy, "{said}");
+        assert_eq!(said.contains(" -i xcp -v xcp -n dummy\n"), on_dummy, "{said}");
         let part = ours(&site);
         assert_eq!(arguments(&part), [vmm, im], "{release:?}");
         for mad in ["\nVM_MAD = [\n", "\nIM_MAD = [\n", "\"one_im_ssh\"", "\nTM_MAD_CONF = ["] {
